@@ -1,0 +1,29 @@
+# The same lock file as a checkout; the kernels are compiled at build time, so a container starts warm.
+FROM python:3.11-slim-bookworm
+
+RUN useradd --system --create-home --home-dir /srv/riskgate --shell /usr/sbin/nologin riskgate
+WORKDIR /opt/riskgate
+
+COPY requirements.lock ./
+RUN pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements.lock
+
+COPY pyproject.toml requirements.in ./
+COPY server server
+COPY trainer trainer
+COPY riskgate riskgate
+RUN pip install --no-cache-dir --disable-pip-version-check --no-deps --no-build-isolation -e .
+
+ENV PYTHONUNBUFFERED=1 \
+    RISKGATE_DATA_DIR=/srv/riskgate/data \
+    NUMBA_CACHE_DIR=/srv/riskgate/numba
+USER riskgate
+RUN riskgate warm
+VOLUME /srv/riskgate/data
+
+EXPOSE 50051 50052 9464
+HEALTHCHECK --interval=10s --timeout=10s --start-period=60s CMD ["riskgate", "doctor"]
+# Loopback is the default everywhere; a container has to listen on its own interface.
+ENV RISKGATE_DECISION_LISTEN=0.0.0.0:50051 \
+    RISKGATE_CONTROL_LISTEN=0.0.0.0:50052 \
+    RISKGATE_METRICS_LISTEN=0.0.0.0:9464
+CMD ["riskgate", "serve"]

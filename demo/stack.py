@@ -1,0 +1,150 @@
+"""The stack of one demo run: `riskgate serve` as a child process, and commands against it.
+
+It listens on free ports of this machine, keeps everything in a directory of its own, and is
+stopped in order when the demo ends, whatever ended it.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+HOME: Final = Path(".riskgate-demo")
+_FREE_PORT: Final = "127.0.0.1:0"
+_READY_TIMEOUT_S: Final = 150.0
+_STOP_TIMEOUT_S: Final = 30.0
+_COMMAND_TIMEOUT_S: Final = 300.0
+_POLL_S: Final = 0.1
+_LOG_TAIL_CHARACTERS: Final = 2_000
+
+
+class StackError(Exception):
+    """The stack did not start, or a command against it failed; holds what it said."""
+
+
+class Stack:
+    """A running stack; use it in a `with` statement.
+
+    Args:
+        data_dir: Directory that does not exist or is empty; None: a new one below `.riskgate-demo`,
+            where those of earlier runs are removed first.
+
+    Raises:
+        StackError: The directory holds something already.
+    """
+
+    def __init__(self, data_dir: Path | None) -> None:
+        if data_dir is None:
+            _remove_earlier_runs()
+            data_dir = HOME / f"run-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+        elif data_dir.exists() and any(data_dir.iterdir()):
+            raise StackError(f"{data_dir} is not empty: name a new directory")
+        self.data_dir = data_dir
+        self.log_path = data_dir.with_name(f"{data_dir.name}.log")
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.log_path.parent.mkdir(parents=True, exist_ok=True)
+        listen = [f"--{name}-listen={_FREE_PORT}" for name in ("decision", "control", "metrics")]
+        with self.log_path.open("wb") as log:
+            self._process = subprocess.Popen(
+                [*_build_command("serve", self.data_dir), *listen],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                # Ctrl-C reaches the demo alone, which then stops the stack in order.
+                start_new_session=True,
+            )
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def wait_until_ready(self) -> None:
+        """Wait until both ports serve.
+
+        Raises:
+            StackError: The server ended or took too long; holds the end of its log.
+        """
+        ends_at_s = time.monotonic() + _READY_TIMEOUT_S
+        while not self._is_ready():
+            if self._process is None or self._process.poll() is not None:
+                raise StackError(f"the server ended while starting:\n{self._read_log_tail()}")
+            if time.monotonic() > ends_at_s:
+                raise StackError(f"the server is not ready:\n{self._read_log_tail()}")
+            time.sleep(_POLL_S)
+
+    def run(self, command: str, *arguments: str | Path) -> Any:
+        """Run a `riskgate` command with --json against the stack and return its document.
+
+        Raises:
+            StackError: The command failed; holds what it printed.
+        """
+        line = [*_build_command(command, self.data_dir, *map(str, arguments)), "--json"]
+        done = subprocess.run(
+            line, capture_output=True, check=False, text=True, timeout=_COMMAND_TIMEOUT_S
+        )
+        if done.returncode != 0:
+            said = (done.stderr + done.stdout).strip()
+            raise StackError(f"riskgate {command} {' '.join(map(str, arguments))}:\n{said}")
+        return json.loads(done.stdout)
+
+    def stop(self) -> None:
+        """Stop the stack in order, at most once."""
+        process, self._process = self._process, None
+        if process is None or process.poll() is not None:
+            return
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(_STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            # Its children end with it.
+            process.kill()
+            process.wait()
+
+    def _is_ready(self) -> bool:
+        try:
+            state = json.loads((self.data_dir / "state.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return False
+        return bool(state.get("ready"))
+
+    def _read_log_tail(self) -> str:
+        return self.log_path.read_text(encoding="utf-8", errors="replace")[-_LOG_TAIL_CHARACTERS:]
+
+
+def _build_command(command: str, data_dir: Path, *arguments: str) -> list[str]:
+    # The sub-command of a group (`models push`) comes before the options.
+    words = command.split()
+    return [sys.executable, "-m", "server", *words, *arguments, "--data-dir", str(data_dir)]
+
+
+def _remove_earlier_runs() -> None:
+    for run in HOME.glob("run-*"):
+        # A stack that still runs has its state file; a clean stop removed it.
+        if run.is_dir() and not _is_running(run):
+            shutil.rmtree(run, ignore_errors=True)
+            run.with_name(f"{run.name}.log").unlink(missing_ok=True)
+
+
+def _is_running(run: Path) -> bool:
+    try:
+        state = json.loads((run / "state.json").read_text(encoding="utf-8"))
+        os.kill(int(state["supervisor_pid"]), 0)
+    except PermissionError:
+        return True
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
+    return True

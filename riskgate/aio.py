@@ -1,0 +1,158 @@
+"""The asyncio client of the decision port; arguments, answers and errors are those of `Client`.
+
+`riskgate/calls.py` builds the requests, decides about the retry and reads the answers; this class
+only awaits. It belongs to the event loop in which it was made.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from types import TracebackType
+from typing import Any, Self, Unpack
+
+import grpc
+
+from riskgate import calls
+from riskgate.channel import open_aio_channel, read_address
+from riskgate.errors import NoDecisionError
+from riskgate.fields import DecideFields, ReportFields, SyncFields
+from riskgate.v1 import decision_pb2, decision_pb2_grpc
+
+
+class AsyncClient:
+    """The same for asyncio; make it inside the event loop that uses it.
+
+    Arguments, answers and errors are those of `Client`.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        credentials: grpc.ChannelCredentials | None = None,
+        deadline_s: float = calls.DEADLINE_S,
+    ) -> None:
+        self._deadline_s = deadline_s
+        self._channel = open_aio_channel(address, "decision", credentials)
+        self._stub: Any = decision_pb2_grpc.DecisionServiceStub(self._channel)
+
+    @classmethod
+    def from_data_dir(
+        cls, data_dir: str | os.PathLike[str] | None = None, *, deadline_s: float = calls.DEADLINE_S
+    ) -> Self:
+        """As `Client.from_data_dir`."""
+        return cls(read_address("decision", data_dir), deadline_s=deadline_s)
+
+    async def decide(
+        self,
+        request: decision_pb2.DecideRequest | None = None,
+        /,
+        *,
+        deadline_s: float | None = None,
+        idempotent: bool = True,
+        **fields: Unpack[DecideFields],
+    ) -> decision_pb2.DecideResponse:
+        """As `Client.decide`."""
+        call = calls.build_decide(request, fields, idempotent=idempotent)
+        answer: decision_pb2.DecideResponse = await self._run(call, deadline_s)
+        return answer
+
+    async def decide_batch(
+        self,
+        requests: Iterable[decision_pb2.DecideRequest],
+        *,
+        all_or_none: bool = False,
+        deadline_s: float | None = None,
+        idempotent: bool = True,
+    ) -> list[calls.Outcome]:
+        """As `Client.decide_batch`."""
+        call = calls.build_batch(requests, all_or_none=all_or_none, idempotent=idempotent)
+        return calls.read_batch(call.request, await self._run(call, deadline_s))
+
+    async def stream(
+        self,
+        requests: Iterable[decision_pb2.DecideRequest] | AsyncIterable[decision_pb2.DecideRequest],
+        *,
+        lifetime_s: float | None = None,
+        idempotent: bool = True,
+    ) -> AsyncIterator[calls.Outcome]:
+        """As `Client.stream`; the requests may come from an asynchronous iterator too."""
+        items = _iterate_items(requests, idempotent=idempotent)
+        tag = 0
+        try:
+            async for answer in self._stub.DecideStream(items, timeout=lifetime_s):
+                yield calls.read_stream_item(tag, answer)
+                tag += 1
+        except grpc.RpcError as error:
+            raise NoDecisionError.from_rpc(error) from error
+
+    async def report(
+        self,
+        report: decision_pb2.ExecutionReport | None = None,
+        /,
+        *,
+        deadline_s: float | None = None,
+        **fields: Unpack[ReportFields],
+    ) -> decision_pb2.ReportExecutionResponse:
+        """As `Client.report`."""
+        answer: decision_pb2.ReportExecutionResponse = await self._run(
+            calls.build_report(report, fields), deadline_s
+        )
+        return answer
+
+    async def sync_account(
+        self,
+        request: decision_pb2.SyncAccountRequest | None = None,
+        /,
+        *,
+        deadline_s: float | None = None,
+        **fields: Unpack[SyncFields],
+    ) -> decision_pb2.SyncAccountResponse:
+        """As `Client.sync_account`."""
+        answer: decision_pb2.SyncAccountResponse = await self._run(
+            calls.build_sync(request, fields), deadline_s
+        )
+        return answer
+
+    async def close(self) -> None:
+        """Close the channel; running calls end with an error."""
+        await self._channel.close(grace=None)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def _run(self, call: calls.Call, deadline_s: float | None) -> Any:
+        attempts = calls.Attempts(call, self._deadline_s if deadline_s is None else deadline_s)
+        method = getattr(self._stub, call.method)
+        while True:
+            try:
+                return await method(
+                    call.request,
+                    timeout=attempts.remaining_s(),
+                    wait_for_ready=attempts.is_retry,
+                )
+            except grpc.RpcError as error:
+                await asyncio.sleep(attempts.admit_retry(error))
+
+
+async def _iterate_items(
+    requests: Iterable[decision_pb2.DecideRequest] | AsyncIterable[decision_pb2.DecideRequest],
+    *,
+    idempotent: bool,
+) -> AsyncIterator[decision_pb2.DecideStreamRequest]:
+    tag = 0
+    if isinstance(requests, AsyncIterable):
+        async for request in requests:
+            yield calls.build_stream_item(tag, request, idempotent=idempotent)
+            tag += 1
+        return
+    for tag, request in enumerate(requests):
+        yield calls.build_stream_item(tag, request, idempotent=idempotent)

@@ -1,0 +1,57 @@
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class ChangeKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    CHANGE_KIND_UNSPECIFIED: _ClassVar[ChangeKind]
+    CHANGE_KIND_INSTRUMENT: _ClassVar[ChangeKind]
+    CHANGE_KIND_ACCOUNT: _ClassVar[ChangeKind]
+    CHANGE_KIND_RISK_CONFIGURATION: _ClassVar[ChangeKind]
+    CHANGE_KIND_PROVIDER: _ClassVar[ChangeKind]
+    CHANGE_KIND_MARKET: _ClassVar[ChangeKind]
+    CHANGE_KIND_CONVERSION_RATE: _ClassVar[ChangeKind]
+    CHANGE_KIND_BREAKER: _ClassVar[ChangeKind]
+    CHANGE_KIND_POLICY: _ClassVar[ChangeKind]
+    CHANGE_KIND_MODEL: _ClassVar[ChangeKind]
+    CHANGE_KIND_WINDOW: _ClassVar[ChangeKind]
+    CHANGE_KIND_HEARTBEAT: _ClassVar[ChangeKind]
+    CHANGE_KIND_CLOCK: _ClassVar[ChangeKind]
+    CHANGE_KIND_EQUITY: _ClassVar[ChangeKind]
+    CHANGE_KIND_SESSION: _ClassVar[ChangeKind]
+CHANGE_KIND_UNSPECIFIED: ChangeKind
+CHANGE_KIND_INSTRUMENT: ChangeKind
+CHANGE_KIND_ACCOUNT: ChangeKind
+CHANGE_KIND_RISK_CONFIGURATION: ChangeKind
+CHANGE_KIND_PROVIDER: ChangeKind
+CHANGE_KIND_MARKET: ChangeKind
+CHANGE_KIND_CONVERSION_RATE: ChangeKind
+CHANGE_KIND_BREAKER: ChangeKind
+CHANGE_KIND_POLICY: ChangeKind
+CHANGE_KIND_MODEL: ChangeKind
+CHANGE_KIND_WINDOW: ChangeKind
+CHANGE_KIND_HEARTBEAT: ChangeKind
+CHANGE_KIND_CLOCK: ChangeKind
+CHANGE_KIND_EQUITY: ChangeKind
+CHANGE_KIND_SESSION: ChangeKind
+
+class StateChange(_message.Message):
+    __slots__ = ("version", "kind", "key", "rows", "layout_version", "made_at_ns", "authenticator")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    LAYOUT_VERSION_FIELD_NUMBER: _ClassVar[int]
+    MADE_AT_NS_FIELD_NUMBER: _ClassVar[int]
+    AUTHENTICATOR_FIELD_NUMBER: _ClassVar[int]
+    version: int
+    kind: ChangeKind
+    key: str
+    rows: bytes
+    layout_version: int
+    made_at_ns: int
+    authenticator: bytes
+    def __init__(self, version: _Optional[int] = ..., kind: _Optional[_Union[ChangeKind, str]] = ..., key: _Optional[str] = ..., rows: _Optional[bytes] = ..., layout_version: _Optional[int] = ..., made_at_ns: _Optional[int] = ..., authenticator: _Optional[bytes] = ...) -> None: ...

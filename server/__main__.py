@@ -1,0 +1,5 @@
+"""`python -m server` is the same as `riskgate`."""
+
+from server.cli import app
+
+app()

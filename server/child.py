@@ -1,0 +1,86 @@
+"""One watched child: start it, start it again after a growing pause, stop it.
+
+The pause doubles from 0.2 s to 5 s with each early death, and is forgotten once the child has lived
+for ten seconds.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+log = logging.getLogger(__name__)
+
+_PAUSE_S_MIN = 0.2
+_PAUSE_S_MAX = 5.0
+_SETTLED_S = 10.0
+
+
+class Service(Protocol):
+    """What can be watched: an embedded service or one of our own processes."""
+
+    @property
+    def pid(self) -> int | None:
+        """Process number while it runs under us."""
+
+    def is_running(self) -> bool:
+        """Tell whether it is up."""
+
+    def start(self) -> None:
+        """Start it; blocks for as long as the service needs to answer."""
+
+    def stop(self) -> None:
+        """Stop it; blocks until it is gone."""
+
+
+class Child:
+    """A service under watch.
+
+    Args:
+        name: For the log and state.json.
+        service: What to keep running.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(
+        self, name: str, service: Service, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.name = name
+        self.service = service
+        self.early_deaths = 0
+        self._clock = clock
+        self._started_at = 0.0
+        self._next_start_at: float | None = None
+
+    def start(self) -> None:
+        """Start it for the first time; a failure is the caller's."""
+        self._started_at = self._clock()
+        self.service.start()
+
+    def watch(self) -> bool:
+        """Start it again when it has died and its pause is over; return whether it was started."""
+        now = self._clock()
+        if self._next_start_at is None:
+            if self.service.is_running():
+                return False
+            settled = now - self._started_at >= _SETTLED_S
+            self.early_deaths = 1 if settled else self.early_deaths + 1
+            pause_s = min(_PAUSE_S_MIN * 2 ** (self.early_deaths - 1), _PAUSE_S_MAX)
+            log.warning("%s has stopped; starting it again in %.1f s", self.name, pause_s)
+            self._next_start_at = now + pause_s
+            return False
+        if now < self._next_start_at:
+            return False
+        self._next_start_at = None
+        self._started_at = now
+        try:
+            self.service.start()
+        except Exception:
+            log.exception("%s could not be started", self.name)
+            return False
+        log.info("%s runs again as process %s", self.name, self.service.pid)
+        return True
+
+    def stop(self) -> None:
+        """Stop it for good."""
+        self.service.stop()

@@ -1,0 +1,96 @@
+"""`riskgate …`: the command line.
+
+Each command is loaded only when it is called, so that `riskgate decide` starts quickly: this module
+imports typer and nothing heavy of ours. To add a command, write `server/commands/<noun>.py` and
+give it a line in `_COMMANDS`. The trainer's commands come in by the entry points of the group
+`riskgate.commands`, because server and trainer never import each other.
+"""
+
+import importlib
+import importlib.util
+import logging
+from importlib.metadata import entry_points
+from typing import Any, Final
+
+import typer
+from typer.core import TyperGroup
+from typer.main import get_command
+
+from server.errors import RiskgateError
+
+_ENTRY_POINTS: Final = "riskgate.commands"
+# Name → `module:attribute`, which is a function or a Typer app with commands of its own.
+_COMMANDS: Final = {
+    "serve": "server.commands.serve:serve",
+    "engine": "server.commands.processes:engine",
+    "control": "server.commands.processes:control",
+    "warm": "server.commands.processes:warm",
+    "migrate": "server.commands.migrate:migrate",
+    "doctor": "server.commands.doctor:doctor",
+    "decide": "server.commands.decide:decide",
+    "apply": "server.commands.apply:apply",
+    "get": "server.commands.get:get",
+    "models": "server.commands.models:models",
+}
+
+
+class LazyGroup(TyperGroup):
+    """Loads the module of a command when that command is asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names for the help, in the order of the table."""
+        own = [name for name, target in _COMMANDS.items() if _is_present(target)]
+        return own + sorted(point.name for point in entry_points(group=_ENTRY_POINTS))
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Load one command; None lets the group report an unknown name."""
+        target = _COMMANDS.get(cmd_name)
+        if target is not None:
+            return _load(cmd_name, target) if _is_present(target) else None
+        for point in entry_points(group=_ENTRY_POINTS, name=cmd_name):
+            return _to_command(cmd_name, point.load())
+        return None
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; a named failure becomes its text and exit status 1."""
+        try:
+            return super().invoke(ctx)
+        except RiskgateError as error:
+            typer.echo(f"riskgate: {error}", err=True)
+            raise typer.Exit(1) from error
+
+
+app = typer.Typer(
+    name="riskgate",
+    cls=LazyGroup,
+    help="Pre-trade risk decisions: may this order go, how large, and why not?",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback()
+def configure() -> None:
+    """Set up logging for every command: one line per event on standard error."""
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+
+
+def _is_present(target: str) -> bool:
+    return importlib.util.find_spec(target.partition(":")[0]) is not None
+
+
+def _load(name: str, target: str) -> Any:
+    module, _, attribute = target.partition(":")
+    return _to_command(name, getattr(importlib.import_module(module), attribute))
+
+
+def _to_command(name: str, found: Any) -> Any:
+    if not isinstance(found, typer.Typer):
+        alone = typer.Typer(add_completion=False)
+        alone.command(name)(found)
+        found = alone
+    command = get_command(found)
+    command.name = name
+    return command

@@ -1,0 +1,1 @@
+"""One file for each command of `riskgate`; server/cli.py holds the table."""

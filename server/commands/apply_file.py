@@ -1,0 +1,228 @@
+"""The form of the file that `riskgate apply` reads; unknown keys are refused.
+
+Ranges are the control port's business: here stand names and types, so that there is one rule each.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import (
+    AliasChoices,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
+
+from server.errors import ConfigurationError
+
+FILE_BYTES_MAX = 64 * 1024 * 1024
+
+
+def _refuse_truth(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("must be a number")  # noqa: TRY004 - pydantic collects ValueError
+    return value
+
+
+Number = Annotated[float, BeforeValidator(_refuse_truth), Field(allow_inf_nan=False)]
+Whole = Annotated[int, BeforeValidator(_refuse_truth)]
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class InstrumentEntry(_Entry):
+    """One instrument."""
+
+    symbol: str
+    exchange: str = ""
+    base_currency: str
+    quote_currency: str
+    tick_size: Number
+    pip_size: Number
+    tick_value: Number
+    lot_step: Number
+    min_lot: Number
+    max_lot: Number
+    contract_size: Number
+    default_slippage_pips: Number | None = None
+    commission_per_lot: Number | None = None
+    correlation_group: str = ""
+
+
+class AccountEntry(_Entry):
+    """One account."""
+
+    account_id: str
+    currency: str
+    equity: Number | None = None
+    equity_as_of: AwareDatetime | None = None
+    reservation_ttl_ms: Whole | None = None
+    allow_new_providers: bool | None = None
+    timezone: str = ""
+    trading_state: Literal["active", "reducing", "halted"] = "active"
+    equity_max_age_ms: Whole | None = None
+
+
+class ConversionRateEntry(_Entry):
+    """One conversion rate."""
+
+    from_currency: str = Field(validation_alias=AliasChoices("from", "from_currency"))
+    to_currency: str = Field(validation_alias=AliasChoices("to", "to_currency"))
+    rate: Number
+    as_of: AwareDatetime | None = None
+
+
+class RegimeEntry(_Entry):
+    """What one regime does to new risk."""
+
+    multiplier: Number | None = None
+    block: bool = False
+
+
+class SymbolConfigEntry(_Entry):
+    """Limits of one symbol, in percent."""
+
+    symbol: str
+    max_position_size_percentage: Number
+    max_leverage: Number
+    position_max_drawdown_percentage: Number
+    risk_per_trade_percentage: Number
+    override: bool = False
+
+
+class RiskConfigurationEntry(_Entry):
+    """Limits of one account, in percent."""
+
+    config_id: str
+    account_id: str
+    position_max_drawdown_percentage: Number
+    position_trailing_stop_multiplier: Number
+    daily_max_drawdown_percentage: Number
+    weekly_max_drawdown_percentage: Number
+    monthly_max_drawdown_percentage: Number
+    max_position_size_percentage: Number
+    max_correlated_exposure_percentage: Number
+    risk_per_trade_percentage: Number
+    volatility_adjustment_factor: Number
+    market_regime_thresholds: dict[str, RegimeEntry] = Field(default_factory=dict)
+    cooling_off_period_minutes: Whole
+    consecutive_loss_threshold: Whole
+    is_active: bool = True
+    symbol_configs: list[SymbolConfigEntry] = Field(default_factory=list)
+    max_leverage: Number | None = None
+    min_provider_score: Number | None = None
+
+
+class BreakerParametersEntry(_Entry):
+    """Numbers of one breaker."""
+
+    threshold: Number
+    multiplier: Number | None = None
+    cooling_off_minutes: Whole | None = None
+
+
+class BreakerEntry(_Entry):
+    """One circuit breaker; a scope of null means everything."""
+
+    name: str
+    description: str | None = None
+    account_id: str
+    condition: Literal[
+        "max_drawdown",
+        "daily_loss",
+        "weekly_loss",
+        "monthly_loss",
+        "consecutive_losses",
+        "volatility",
+    ]
+    action: Literal["block", "reduce_only", "reduce_size", "close_position", "alert"]
+    parameters: BreakerParametersEntry
+    symbols: Annotated[list[str], Field(min_length=1)] | None = None
+    exchanges: Annotated[list[str], Field(min_length=1)] | None = None
+    enabled: bool = True
+
+
+class ProviderEntry(_Entry):
+    """One provider with a score, the figures it follows from in percent, or both."""
+
+    provider_id: str = Field(validation_alias=AliasChoices("provider_id", "signal_provider_id"))
+    provider_type: Literal["channel_source", "user"] = Field(
+        validation_alias=AliasChoices("provider_type", "signal_provider_type")
+    )
+    performance_score: Number | None = None
+    score_as_of: AwareDatetime | None = None
+    win_rate: Number | None = None
+    max_drawdown: Number | None = None
+    reward_to_risk_ratio: Number | None = None
+    sl_compliance_rate: Number | None = None
+    score_trend: Literal["up", "stable", "down"] | None = None
+    total_signals: Whole | None = None
+    winning_signals: Whole | None = None
+    losing_signals: Whole | None = None
+    avg_slippage: Number | None = None
+    max_slippage: Number | None = None
+    avg_latency_ms: Whole | None = None
+
+
+class MarketEntry(_Entry):
+    """Measurements of one symbol."""
+
+    symbol: str
+    atr: Number | None = None
+    volatility_index: Number | None = None
+    regime: str = ""
+    bid: Number | None = None
+    ask: Number | None = None
+    as_of: AwareDatetime | None = None
+
+
+class ApplyFile(_Entry):
+    """Everything one file describes."""
+
+    instruments: list[InstrumentEntry] = Field(default_factory=list)
+    accounts: list[AccountEntry] = Field(default_factory=list)
+    conversion_rates: list[ConversionRateEntry] = Field(default_factory=list)
+    risk_configurations: list[RiskConfigurationEntry] = Field(default_factory=list)
+    circuit_breakers: list[BreakerEntry] = Field(default_factory=list)
+    providers: list[ProviderEntry] = Field(default_factory=list)
+    market: list[MarketEntry] = Field(default_factory=list)
+
+
+def read_apply_file(path: Path) -> ApplyFile:
+    """Read and check a file.
+
+    Raises:
+        ConfigurationError: it cannot be read or its form is wrong; every problem names its path.
+    """
+    try:
+        if path.stat().st_size > FILE_BYTES_MAX:
+            raise ConfigurationError([f"{path}: is larger than {FILE_BYTES_MAX} bytes"])
+        content = yaml.safe_load(path.read_bytes())
+    except OSError as error:
+        raise ConfigurationError([f"{path}: {error.strerror}"]) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigurationError([f"{path}: is not YAML: {error}"]) from error
+    try:
+        return ApplyFile.model_validate({} if content is None else content)
+    except ValidationError as error:
+        problems = [f"{_place(problem['loc'])}: {_say(problem)}" for problem in error.errors()]
+        raise ConfigurationError(problems) from None
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    place = ""
+    for part in location:
+        place += f"[{part}]" if isinstance(part, int) else f".{part}" if place else part
+    return place or "file"
+
+
+def _say(problem: Any) -> str:
+    if problem["type"] == "extra_forbidden":
+        return "unknown key"
+    return str(problem["msg"]).removeprefix("Value error, ")

@@ -1,0 +1,23 @@
+"""Options that every command shares, how it reads settings, and how it prints JSON."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-dir",
+        envvar="RISKGATE_DATA_DIR",
+        help="Data directory of the stack.",
+        show_default=".riskgate",
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON document to standard output."""
+    typer.echo(json.dumps(value, indent=2, sort_keys=False))

@@ -1,0 +1,46 @@
+"""`riskgate engine`, `riskgate control`, `riskgate warm`: one process each.
+
+`riskgate serve` starts the first two; in containers of their own they are started directly. URLs
+that the settings leave open come from the running stack of the data directory, if there is one.
+"""
+
+import logging
+
+from server.commands.options import DataDir
+from server.settings import Settings, load_settings
+from server.stack_state import StackState
+
+
+def engine(data_dir: DataDir = None) -> None:
+    """Serve decisions until SIGTERM. Needs the data directory and Redis."""
+    settings = _load(data_dir)
+    from server.engine_process import run_engine
+
+    run_engine(settings)
+
+
+def control(data_dir: DataDir = None) -> None:
+    """Serve the control plane and publish changes until SIGTERM. Needs PostgreSQL and Redis."""
+    settings = _load(data_dir)
+    from server.control import run_control
+
+    run_control(settings)
+
+
+def warm(data_dir: DataDir = None) -> None:
+    """Compile the kernels into the cache, so that the next engine starts quickly."""
+    settings = _load(data_dir)
+    from server.engine_process import warm_kernels
+
+    warm_kernels(settings)
+
+
+def _load(data_dir: DataDir) -> Settings:
+    settings = load_settings(data_dir=data_dir)
+    logging.getLogger().setLevel(settings.log_level)
+    state = StackState.read(settings.data_dir)
+    if state is None:
+        return settings
+    urls = {"database_url": state.database_url, "redis_url": state.redis_url}
+    missing = {name: url for name, url in urls.items() if getattr(settings, name) is None}
+    return load_settings(data_dir=data_dir, **missing)

@@ -1,0 +1,153 @@
+"""The control process: composition of pool, publisher and services, from start to drained stop.
+
+It serves while PostgreSQL or Redis is away: calls that need the missing part answer UNAVAILABLE, and the publisher
+goes on by itself when it returns. SIGTERM: NOT_SERVING, no new calls, running ones get their time, exit 0.
+"""
+
+import asyncio
+import contextlib
+import logging
+import signal
+from typing import Final
+
+import grpc.aio
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1._async import HealthServicer
+from grpc_reflection.v1alpha import reflection
+
+from riskgate.v1 import (
+    breaker_pb2,
+    breaker_pb2_grpc,
+    market_pb2,
+    market_pb2_grpc,
+    model_pb2,
+    model_pb2_grpc,
+    provider_pb2,
+    provider_pb2_grpc,
+    reference_pb2,
+    reference_pb2_grpc,
+    risk_config_pb2,
+    risk_config_pb2_grpc,
+)
+from server.errors import UnavailableError
+from server.publisher import Publisher, open_redis
+from server.record.pool import open_pool
+from server.services.breaker import BreakerService
+from server.services.interceptors import ErrorInterceptor
+from server.services.market import MarketService
+from server.services.model import ModelService
+from server.services.provider import ProviderService
+from server.services.reference import ReferenceService
+from server.services.risk_config import RiskConfigService
+from server.services.writing import Parts
+from server.settings import Settings
+
+log = logging.getLogger(__name__)
+
+# A model artifact of 16 MiB with its framing.
+_MESSAGE_BYTES_MAX: Final = 17 * 1024 * 1024
+_CONCURRENT_CALLS_MAX: Final = 256
+_HEALTH_INTERVAL_S: Final = 0.2
+_SERVICES: Final = (
+    *breaker_pb2.DESCRIPTOR.services_by_name.values(),
+    *market_pb2.DESCRIPTOR.services_by_name.values(),
+    *model_pb2.DESCRIPTOR.services_by_name.values(),
+    *provider_pb2.DESCRIPTOR.services_by_name.values(),
+    *reference_pb2.DESCRIPTOR.services_by_name.values(),
+    *risk_config_pb2.DESCRIPTOR.services_by_name.values(),
+)
+SERVICE_NAMES: Final = ("", *(service.full_name for service in _SERVICES))
+
+
+def run_control(settings: Settings) -> None:
+    """Serve the control port until SIGTERM or SIGINT.
+
+    Raises:
+        UnavailableError: the control port cannot be bound.
+    """
+    asyncio.run(_run(settings))
+
+
+async def _run(settings: Settings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with (
+        open_pool(settings.database_url_text()) as pool,
+        open_redis(settings.redis_url_text()) as client,
+    ):
+        publisher = Publisher(pool, client, heartbeat_interval_ms=settings.heartbeat_interval_ms)
+        health_servicer = HealthServicer()
+        server = build_server(Parts(pool, publisher), health_servicer, settings)
+        port = server.add_insecure_port(settings.control_listen)
+        if port == 0:
+            raise UnavailableError("control port", settings.control_listen)
+        await server.start()
+        log.info("control port %d listens", port)
+        tasks = [
+            asyncio.create_task(publisher.run(), name="publisher"),
+            asyncio.create_task(_report_health(publisher, health_servicer), name="health"),
+        ]
+        try:
+            await _wait_first(stop, tasks)
+        finally:
+            tasks[1].cancel()
+            await health_servicer.enter_graceful_shutdown()
+            await server.stop(settings.shutdown_grace_ms / 1_000)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            log.info("control port is closed")
+
+
+async def _wait_first(stop: asyncio.Event, tasks: list[asyncio.Task[None]]) -> None:
+    """Return when asked to stop; raise what a task raised."""
+    stopped = asyncio.create_task(stop.wait(), name="stop")
+    done, _ = await asyncio.wait([stopped, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    for task in done - {stopped}:
+        task.result()
+
+
+def build_server(
+    parts: Parts, health_servicer: HealthServicer, settings: Settings
+) -> grpc.aio.Server:
+    """Return a server with every control service, health and reflection; not yet bound."""
+    server = grpc.aio.server(
+        interceptors=[ErrorInterceptor()],
+        maximum_concurrent_rpcs=_CONCURRENT_CALLS_MAX,
+        options=[
+            ("grpc.max_receive_message_length", _MESSAGE_BYTES_MAX),
+            ("grpc.max_send_message_length", _MESSAGE_BYTES_MAX),
+            ("grpc.so_reuseport", 0),
+            ("grpc.max_metadata_size", 8_192),
+        ],
+    )
+    reference_pb2_grpc.add_ReferenceServiceServicer_to_server(ReferenceService(parts), server)
+    risk_config_pb2_grpc.add_RiskConfigServiceServicer_to_server(RiskConfigService(parts), server)
+    breaker_pb2_grpc.add_BreakerServiceServicer_to_server(BreakerService(parts), server)
+    provider_pb2_grpc.add_ProviderServiceServicer_to_server(ProviderService(parts), server)
+    market_pb2_grpc.add_MarketServiceServicer_to_server(MarketService(parts), server)
+    models = ModelService(parts, settings.data_dir)
+    model_pb2_grpc.add_ModelServiceServicer_to_server(models, server)
+    health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
+    names = (*SERVICE_NAMES[1:], health.SERVICE_NAME, reflection.SERVICE_NAME)
+    reflection.enable_server_reflection(names, server)
+    return server
+
+
+async def _report_health(publisher: Publisher, health_servicer: HealthServicer) -> None:
+    """Serve while the record answers and Redis holds its state; say so whenever that changes."""
+    said: int | None = None
+    with contextlib.suppress(asyncio.CancelledError):
+        while True:
+            well = publisher.is_aligned and not publisher.is_record_away
+            status = health_pb2.HealthCheckResponse.ServingStatus.Value(
+                "SERVING" if well else "NOT_SERVING"
+            )
+            if status != said:
+                for name in SERVICE_NAMES:
+                    await health_servicer.set(name, status)
+                said = status
+            await asyncio.sleep(_HEALTH_INTERVAL_S)

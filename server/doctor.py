@@ -1,0 +1,243 @@
+"""`riskgate doctor`: is the stack of a data directory healthy, and if not, what mends it?
+
+Every check asks the real thing with a timeout of a few seconds and changes nothing. A check that
+cannot be made because an earlier part is away fails too: healthy means that all of them passed.
+"""
+
+import os
+import shutil
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final, cast
+
+import grpc
+
+from riskgate.v1 import decision_pb2, decision_pb2_grpc, types_pb2
+from server.embedded.locks import FileLock
+from server.embedded.probe import FeedState, check_database, check_schema, read_feed
+from server.embedded.process import wait_until
+from server.errors import RiskgateError
+from server.readiness import read_status
+from server.security.keys import load_trust_set
+from server.settings import Settings
+from server.stack_state import StackState
+
+_CALL_TIMEOUT_S: Final = 2.0
+# A change travels from the record to the engine within moments; more is a fault.
+_LAG_TIMEOUT_S: Final = 2.0
+# From here on the engine is DEGRADED.
+_HEARTBEAT_AGE_MS_MAX: Final = 2_000
+_OTHERS_MODE: Final = 0o077
+_START: Final = "start it with `riskgate serve`"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One finding.
+
+    Attributes:
+        name: Stable name for scripts.
+        ok: Whether all is well.
+        problem: What is wrong; empty when ok.
+        mend: What to do about it; empty when ok.
+    """
+
+    name: str
+    ok: bool
+    problem: str = ""
+    mend: str = ""
+
+    def to_dict(self) -> dict[str, str | bool]:
+        """Return the check for JSON."""
+        return asdict(self)
+
+
+class Problem(Exception):  # noqa: N818 - ends a check, is never an error of ours
+    """What ends a check that did not pass."""
+
+    def __init__(self, problem: str, mend: str) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.mend = mend
+
+
+def examine(settings: Settings) -> list[Check]:
+    """Make all checks of the stack in `settings.data_dir`, in the order in which to mend them."""
+    return [_make(name, check) for name, check in _Examination(settings).checks()]
+
+
+def _make(name: str, check: Callable[[], None]) -> Check:
+    try:
+        check()
+    except Problem as problem:
+        return Check(name, ok=False, problem=problem.problem, mend=problem.mend)
+    except (RiskgateError, OSError) as error:
+        return Check(name, ok=False, problem=str(error), mend="see the logs in the data directory")
+    return Check(name, ok=True)
+
+
+class _Examination:
+    """The checks and what they share: settings, and what the supervisor says it started."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._data_dir = settings.data_dir
+        self._logs = settings.data_dir / "logs"
+        self._state: StackState | None = None
+
+    def checks(self) -> Iterator[tuple[str, Callable[[], None]]]:
+        yield "data_directory", self._check_data_directory
+        yield "disk_space", self._check_disk_space
+        yield "supervisor", self._check_supervisor
+        yield "keys", self._check_keys
+        yield "postgres", self._check_postgres
+        yield "migrations", self._check_schema
+        yield "redis", self._check_redis
+        yield "control", self._check_control
+        yield "engine", self._check_engine
+        yield "publisher", self._check_publisher
+        yield "engine_state", self._check_engine_state
+
+    def _check_data_directory(self) -> None:
+        if not self._data_dir.is_dir():
+            raise Problem(f"{self._data_dir} does not exist", f"{_START}, or name another one")
+        status = self._data_dir.stat()
+        if status.st_uid != os.geteuid():
+            raise Problem(f"{self._data_dir} belongs to another account", "run as that account")
+        # Passing through by group is what lets an unprivileged database reach its own folder.
+        if stat.S_IMODE(status.st_mode) & 0o067:
+            raise Problem(f"others can look into {self._data_dir}", f"chmod 700 {self._data_dir}")
+
+    def _check_disk_space(self) -> None:
+        free_bytes = shutil.disk_usage(self._data_dir).free
+        if free_bytes < self._settings.disk_free_bytes_min:
+            raise Problem(
+                f"only {free_bytes >> 20} MiB are free below {self._data_dir}", "make room there"
+            )
+
+    def _check_supervisor(self) -> None:
+        self._state = StackState.read(self._data_dir)
+        if self._state is None:
+            raise Problem(f"nothing was started in {self._data_dir}", _START)
+        lock = FileLock(self._data_dir / "lock")
+        if lock.acquire():
+            lock.release()
+            raise Problem("the supervisor has died; its state.json is left over", _START)
+        if not self._state.ready:
+            raise Problem("the stack is still starting", f"wait, and look into {self._logs}")
+
+    def _check_keys(self) -> None:
+        keys = self._data_dir / "keys"
+        trust = load_trust_set(keys / "trust.json")
+        if not trust.keys:
+            raise Problem("the trust set names no key", f"restore {keys / 'trust.json'}")
+        for path in sorted((*keys.glob("*.password"), *keys.glob("author.pem"))):
+            if stat.S_IMODE(path.stat().st_mode) & _OTHERS_MODE:
+                raise Problem(f"others can read {path}", f"chmod 600 {path}")
+
+    def _check_postgres(self) -> None:
+        try:
+            check_database(self._database_url())
+        except RiskgateError as error:
+            raise Problem(f"PostgreSQL: {error}", self._mend_of("postgres")) from error
+
+    def _check_schema(self) -> None:
+        problems = check_schema(self._database_url())
+        if problems:
+            raise Problem(
+                "; ".join(problems),
+                "run `riskgate migrate`; a table that was dropped comes back from a backup only",
+            )
+
+    def _check_redis(self) -> None:
+        self._read_feed()
+
+    def _check_control(self) -> None:
+        address = self._state.control_address if self._state else self._settings.control_listen
+        _check_serving("control", address, self._logs)
+
+    def _check_engine(self) -> None:
+        _check_serving("engine", self._decision_address(), self._logs)
+
+    def _check_publisher(self) -> None:
+        age_ms = self._read_feed().entry_age_ms
+        if age_ms is None or age_ms > _HEARTBEAT_AGE_MS_MAX:
+            said = "there is none" if age_ms is None else f"it is {age_ms} ms old"
+            raise Problem(
+                f"the publisher's heartbeat is missing: {said}, at most "
+                f"{_HEARTBEAT_AGE_MS_MAX} ms is healthy",
+                f"the control process publishes: see {self._logs / 'control.log'}",
+            )
+
+    def _check_engine_state(self) -> None:
+        answer = self._judge_nothing()
+        published = self._read_feed().version or 0
+
+        def has_caught_up() -> bool:
+            nonlocal answer
+            answer = self._judge_nothing()
+            return answer.state_version >= published
+
+        if not wait_until(has_caught_up, timeout_s=_LAG_TIMEOUT_S):
+            raise Problem(
+                f"the engine decides on state version {answer.state_version}, published is "
+                f"{published}",
+                f"see {self._logs / 'engine.log'}; a restart of the engine loads everything anew",
+            )
+        if answer.mode == types_pb2.MODE_REFUSE:
+            raise Problem(
+                "the engine refuses every order that adds risk",
+                "mend what the checks above name; `riskgate decide --explain` says why",
+            )
+
+    def _judge_nothing(self) -> decision_pb2.DecideResponse:
+        # A dry run for an account that cannot exist: denied, nothing stored, but it tells the
+        # version and the mode of the state behind it.
+        request = decision_pb2.DecideRequest(
+            account_id="riskgate-doctor",
+            provider_id="riskgate-doctor",
+            provider_type=types_pb2.PROVIDER_TYPE_USER,
+            symbol="RISKGATE-DOCTOR",
+            side=types_pb2.SIDE_BUY,
+            entry_price=1.0,
+            stop_loss=0.5,
+            dry_run=True,
+        )
+        with grpc.insecure_channel(
+            self._decision_address(), options=[("grpc.enable_http_proxy", 0)]
+        ) as channel:
+            stub = decision_pb2_grpc.DecisionServiceStub(channel)
+            try:
+                answer: decision_pb2.DecideResponse = stub.Decide(request, timeout=_CALL_TIMEOUT_S)
+            except grpc.RpcError as error:
+                code = cast("grpc.Call", error).code().name
+                raise Problem(
+                    f"the engine gives no answer: {code}", f"see {self._logs / 'engine.log'}"
+                ) from error
+        return answer
+
+    def _read_feed(self) -> FeedState:
+        url = self._state.redis_url if self._state else self._settings.redis_url_text()
+        try:
+            return read_feed(url)
+        except RiskgateError as error:
+            raise Problem(f"Redis: {error}", self._mend_of("redis")) from error
+
+    def _mend_of(self, service: str) -> str:
+        embedded = self._state is not None and service in self._state.pids
+        log = self._logs / f"{service}.log"
+        return f"the supervisor restarts it; see {log}" if embedded else "start that server"
+
+    def _database_url(self) -> str:
+        return self._state.database_url if self._state else self._settings.database_url_text()
+
+    def _decision_address(self) -> str:
+        return self._state.decision_address if self._state else self._settings.decision_listen
+
+
+def _check_serving(name: str, address: str, logs: Path) -> None:
+    status = read_status(address)
+    if status != "SERVING":
+        raise Problem(f"{name} on {address} is {status}", f"see {logs / f'{name}.log'}")

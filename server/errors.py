@@ -1,0 +1,291 @@
+"""Every failure that Riskgate raises on purpose, in one tree.
+
+A class fixes two things: the gRPC code by name and the public text. Only `public_message()` may
+leave the process through an RPC; `str(error)` holds the whole story and goes to the log and to the
+terminal of the operator. A refused order is *not* an error: it is an OK answer with reason codes.
+
+    RiskgateError                               INTERNAL
+    ├── BrokenInvariantError                    INTERNAL             our own mistake, counted apart
+    ├── InvalidFieldError                       INVALID_ARGUMENT     names the field
+    ├── NotFoundError                           NOT_FOUND
+    ├── AlreadyExistsError                      ALREADY_EXISTS
+    ├── ConflictError                           ABORTED              somebody changed it meanwhile
+    ├── PreconditionError                       FAILED_PRECONDITION
+    ├── ExhaustedError                          RESOURCE_EXHAUSTED   a bounded thing is full
+    ├── UnavailableError                        UNAVAILABLE          safe to retry
+    ├── ConfigurationError                      FAILED_PRECONDITION  lists all problems together
+    ├── EmbeddedServiceError                    UNAVAILABLE          says how to mend it
+    ├── TrustSetInvalidError                    FAILED_PRECONDITION  keys/trust.json
+    └── ArtifactError                           INVALID_ARGUMENT     in the order of the checks
+        ├── ArtifactTooLargeError
+        ├── ArtifactUnknownFileError            a file too many or too few
+        ├── ArtifactHashMismatchError
+        ├── ArtifactEnvelopeNotCanonicalError
+        ├── ArtifactUntrustedKeyError
+        ├── ArtifactSignatureInvalidError
+        ├── ArtifactManifestInvalidError
+        ├── ArtifactNotNewerError               FAILED_PRECONDITION
+        ├── ArtifactFeatureMismatchError
+        ├── ArtifactEncodingsInvalidError
+        ├── ArtifactStructureRefusedError
+        ├── ArtifactCanaryFailedError
+        ├── ArtifactLoweringMismatchError
+        ├── ArtifactExistsError                 ALREADY_EXISTS       never overwritten
+        └── ArtifactNotFoundError               NOT_FOUND
+"""
+
+import re
+from collections.abc import Sequence
+from typing import ClassVar
+
+# What a public detail may consist of: no slash (paths), no quotes, no line breaks, no angle
+# brackets of a Python repr. Everything else becomes a question mark.
+_UNSAFE = re.compile(r"[^A-Za-z0-9_.,:;=+%\[\]() -]")
+_DETAIL_LENGTH_MAX = 160
+
+
+class RiskgateError(Exception):
+    """Base of all failures raised on purpose.
+
+    Args:
+        story: For the log and the operator's terminal only; may name paths and causes.
+        detail: Public, appended to the fixed text after unsafe characters were replaced.
+        field: Public, dotted path of the request field at fault, such as `entry_price`.
+    """
+
+    grpc_code: ClassVar[str] = "INTERNAL"
+    public_text: ClassVar[str] = "internal error"
+
+    def __init__(self, story: str = "", *, detail: str = "", field: str = "") -> None:
+        self.detail = replace_unsafe(detail)
+        self.field = replace_unsafe(field)
+        super().__init__(story or self.public_message())
+
+    def public_message(self) -> str:
+        """Return the text that may leave the process: fixed words, then field, then detail."""
+        parts = (self.public_text, self.field, self.detail)
+        return ": ".join(part for part in parts if part)
+
+
+class BrokenInvariantError(RiskgateError):
+    """A precondition between our own parts does not hold; refuse at once."""
+
+
+class InvalidFieldError(RiskgateError):
+    """A request field is absent, malformed or out of range.
+
+    Args:
+        field: Dotted path in the request, such as `items[3].entry_price`.
+        problem: What is wrong, in fixed words such as `must be positive`.
+    """
+
+    grpc_code = "INVALID_ARGUMENT"
+    public_text = "invalid field"
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(detail=problem, field=field)
+        self.problem = self.detail
+
+
+class NotFoundError(RiskgateError):
+    """The named thing does not exist."""
+
+    grpc_code = "NOT_FOUND"
+    public_text = "not found"
+
+    def __init__(self, kind: str, key: str) -> None:
+        super().__init__(detail=f"{kind} {key}")
+
+
+class AlreadyExistsError(RiskgateError):
+    """The key is taken by something else."""
+
+    grpc_code = "ALREADY_EXISTS"
+    public_text = "already exists"
+
+    def __init__(self, kind: str, key: str) -> None:
+        super().__init__(detail=f"{kind} {key}")
+
+
+class ConflictError(RiskgateError):
+    """The version that the caller read is no longer the current one."""
+
+    grpc_code = "ABORTED"
+    public_text = "changed meanwhile, read again"
+
+    def __init__(self, kind: str, key: str, *, expected_version: int, version: int) -> None:
+        super().__init__(detail=f"{kind} {key} has version {version}, expected {expected_version}")
+
+
+class PreconditionError(RiskgateError):
+    """The request is well formed, but the state does not permit it."""
+
+    grpc_code = "FAILED_PRECONDITION"
+    public_text = "not permitted in the present state"
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(detail=problem)
+
+
+class ExhaustedError(RiskgateError):
+    """A bounded table, queue or ring is full."""
+
+    grpc_code = "RESOURCE_EXHAUSTED"
+    public_text = "capacity exhausted"
+
+    def __init__(self, resource: str) -> None:
+        super().__init__(detail=resource)
+
+
+class UnavailableError(RiskgateError):
+    """Something that we depend on is away for the moment."""
+
+    grpc_code = "UNAVAILABLE"
+    public_text = "temporarily unavailable"
+
+    def __init__(self, dependency: str, story: str = "") -> None:
+        super().__init__(story, detail=dependency)
+
+
+class ConfigurationError(RiskgateError):
+    """Settings are wrong.
+
+    Args:
+        problems: All of them, each `name: what is wrong`, never a secret's value.
+    """
+
+    grpc_code = "FAILED_PRECONDITION"
+    public_text = "the server is not configured correctly"
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("settings are not usable:\n  " + "\n  ".join(self.problems))
+
+
+class EmbeddedServiceError(RiskgateError):
+    """The embedded PostgreSQL or Redis cannot be started.
+
+    Args:
+        problem: What happened, naming the directory or program concerned.
+        mend: What the operator can do about it.
+    """
+
+    grpc_code = "UNAVAILABLE"
+    public_text = "an embedded service is not available"
+
+    def __init__(self, problem: str, *, mend: str) -> None:
+        self.problem = problem
+        self.mend = mend
+        super().__init__(f"{problem}\n  Mend: {mend}")
+
+
+class TrustSetInvalidError(RiskgateError):
+    """The trust set or an author key cannot be used."""
+
+    grpc_code = "FAILED_PRECONDITION"
+    public_text = "the trust set is invalid"
+
+
+class ArtifactError(RiskgateError):
+    """A model artifact was refused; the model in use stays."""
+
+    grpc_code = "INVALID_ARGUMENT"
+    public_text = "the artifact was refused"
+
+
+class ArtifactTooLargeError(ArtifactError):
+    """The files together, or one of them, exceed the size cap."""
+
+    public_text = "the artifact is too large"
+
+
+class ArtifactUnknownFileError(ArtifactError):
+    """The set of files is not exactly the four that an artifact has."""
+
+    public_text = "the artifact has an unknown or a missing file"
+
+
+class ArtifactHashMismatchError(ArtifactError):
+    """Some bytes do not have the SHA-256 that the signed chain names."""
+
+    public_text = "the artifact's content does not match its hash"
+
+
+class ArtifactEnvelopeNotCanonicalError(ArtifactError):
+    """The envelope is not in its one canonical form."""
+
+    public_text = "the artifact's envelope is not canonical"
+
+
+class ArtifactUntrustedKeyError(ArtifactError):
+    """The signing key is not an author in the trust set."""
+
+    public_text = "the artifact is signed by an untrusted key"
+
+
+class ArtifactSignatureInvalidError(ArtifactError):
+    """The signature does not verify, or does not cover a release statement."""
+
+    public_text = "the artifact's signature is invalid"
+
+
+class ArtifactManifestInvalidError(ArtifactError):
+    """The manifest is malformed or contradicts the signed statement."""
+
+    public_text = "the artifact's manifest is invalid"
+
+
+class ArtifactNotNewerError(ArtifactError):
+    """The version is not above that of the model in use."""
+
+    grpc_code = "FAILED_PRECONDITION"
+    public_text = "the artifact is not newer than the model in use"
+
+
+class ArtifactFeatureMismatchError(ArtifactError):
+    """The model wants other features or gives other outputs than the engine has."""
+
+    public_text = "the artifact's features are not those of this server"
+
+
+class ArtifactEncodingsInvalidError(ArtifactError):
+    """The encodings are malformed, repeat a key or lack the global level."""
+
+    public_text = "the artifact's encodings are invalid"
+
+
+class ArtifactStructureRefusedError(ArtifactError):
+    """The graph is not one of the few shapes that the server evaluates."""
+
+    public_text = "the artifact's model structure is not allowed"
+
+
+class ArtifactCanaryFailedError(ArtifactError):
+    """The trial run crashed, hung, used too much, or gave other answers than the manifest."""
+
+    public_text = "the artifact failed its trial run"
+
+
+class ArtifactLoweringMismatchError(ArtifactError):
+    """The engine's own evaluation differs from the reference runtime."""
+
+    public_text = "the artifact evaluates differently in the engine"
+
+
+class ArtifactExistsError(ArtifactError):
+    """The store holds other content under this digest and does not overwrite."""
+
+    grpc_code = "ALREADY_EXISTS"
+    public_text = "the artifact is already stored"
+
+
+class ArtifactNotFoundError(ArtifactError):
+    """The store has no artifact of this digest."""
+
+    grpc_code = "NOT_FOUND"
+    public_text = "the artifact does not exist"
+
+
+def replace_unsafe(text: str) -> str:
+    """Return text cut to the public length, each unsafe character replaced by a question mark."""
+    return _UNSAFE.sub("?", text)[:_DETAIL_LENGTH_MAX]

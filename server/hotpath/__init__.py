@@ -1,0 +1,1 @@
+"""What runs inside a decision: compiled kernels over flat tables; numpy and numba only."""

@@ -1,0 +1,116 @@
+"""The memory of answers: the same client_order_id gets the same bytes, another request under it is a conflict.
+
+Rows form one ring in the order of arrival; so do the stored answers. The oldest go when room is needed and they are
+old enough; when they are not, new ids are denied instead of old ones being forgotten.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from server.hotpath.jit import kernel
+from server.hotpath.memory import account_at, engine_of, idempotency_of, remembered_at, words_at_nb
+from server.hotpath.layout import ID_WORDS
+from server.hotpath.state import REQUEST_DIGEST_WORDS
+from server.hotpath.table import find_nb, link_nb, unlink_nb
+
+KEY_WORDS = 1 + ID_WORDS
+DROPPED_MAX = 64
+ANSWER_BYTES_MAX = 16_384
+"""No answer is larger; so much must be free before a decision is made."""
+
+_SEED = np.int64(0x2545F4914F6CDD1D)
+_MULTIPLIER = np.int64(-4417276706812531889)
+_OTHER_MULTIPLIER = np.int64(-7070675565921424023)
+
+
+@kernel
+def digest_nb(state: Any, digest: np.ndarray) -> None:
+    """Write the 128-bit digest of `state.request` (all but explain and min_state_version) into two words."""
+    words = words_at_nb(state.request, REQUEST_DIGEST_WORDS)
+    first = _SEED
+    second = ~_SEED
+    for position in range(REQUEST_DIGEST_WORDS):
+        word = words[position]
+        first = (first ^ word) * _MULTIPLIER
+        first ^= (first >> np.int64(29)) & np.int64(0x7FFFFFFFF)
+        second = (second ^ word) * _OTHER_MULTIPLIER
+        second ^= (second >> np.int64(32)) & np.int64(0xFFFFFFFF)
+    digest[0] = first
+    digest[1] = second
+
+
+@kernel
+def find_order_nb(state: Any, account_row: int, client_order_id: np.ndarray) -> int:
+    """Return the row of an account's client_order_id, 0 if it is not remembered."""
+    state.scratch[0] = account_row
+    for word in range(ID_WORDS):
+        state.scratch[1 + word] = client_order_id[word]
+    return find_nb(idempotency_of(state), state.scratch, KEY_WORDS)
+
+
+@kernel
+def _drop_oldest_nb(state: Any) -> None:
+    engine = engine_of(state)
+    row = engine.idempotency_oldest
+    remembered = remembered_at(state, row)
+    unlink_nb(idempotency_of(state), row, KEY_WORDS)
+    account_at(state, remembered.account_row).idempotency_count -= 1
+    engine.answer_used -= remembered.answer_bytes
+    engine.idempotency_count -= 1
+    engine.idempotency_oldest = 1 if row == idempotency_of(state).capacity else row + 1
+
+
+@kernel
+def _is_full_nb(state: Any, account_row: int) -> bool:
+    engine = engine_of(state)
+    capacity = idempotency_of(state).capacity
+    return (
+        engine.idempotency_count >= capacity
+        or account_at(state, account_row).idempotency_count >= max(capacity // 8, 1)
+        or engine.answer_used + 2 * ANSWER_BYTES_MAX > state.answer_capacity
+    )
+
+
+@kernel
+def make_room_nb(state: Any, account_row: int, now_ns: int) -> bool:
+    """Drop ids that are old enough, at most 64, until one more of this account fits; tell whether it does."""
+    engine = engine_of(state)
+    dropped = 0
+    while _is_full_nb(state, account_row):
+        if dropped == DROPPED_MAX or engine.idempotency_count == 0:
+            return False
+        oldest = remembered_at(state, engine.idempotency_oldest)
+        if now_ns - oldest.made_at_ns <= engine.idempotency_min_age_ns:
+            return False
+        _drop_oldest_nb(state)
+        dropped += 1
+    return True
+
+
+@kernel
+def remember_order_nb(state: Any, account_row: int, client_order_id: np.ndarray, digest: np.ndarray) -> int:
+    """Remember an id and its request; return the row where the answer belongs. Room has been made before."""
+    engine = engine_of(state)
+    capacity = idempotency_of(state).capacity
+    if engine.idempotency_oldest == 0:
+        engine.idempotency_oldest = 1
+    row = engine.idempotency_oldest + engine.idempotency_count
+    if row > capacity:
+        row -= capacity
+    remembered = remembered_at(state, row)
+    remembered.account_row = account_row
+    for word in range(ID_WORDS):
+        remembered.client_order_id[word] = client_order_id[word]
+    remembered.digest[0] = digest[0]
+    remembered.digest[1] = digest[1]
+    remembered.decision_id = engine.sequence
+    remembered.made_at_ns = engine.now_ns
+    remembered.answer_bytes = 0
+    remembered.answer_offset = 0
+    link_nb(idempotency_of(state), row, KEY_WORDS)
+    engine.idempotency_count += 1
+    account_at(state, account_row).idempotency_count += 1
+    return row

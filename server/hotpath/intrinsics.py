@@ -1,0 +1,139 @@
+"""The machine operations that numba has no word for: wide division, loads and stores, references to records.
+
+Only this module writes LLVM code. Addresses are int64; whoever passes one answers for it. A 128-bit division becomes a call into libgcc, which is therefore loaded before
+anything compiled here runs; without it the process would crash at the first wide product.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import llvmlite.binding
+import numpy as np
+from llvmlite import ir
+from numba import from_dtype, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+llvmlite.binding.load_library_permanently("libgcc_s.so.1")
+
+_I1 = ir.IntType(1)
+_I64 = ir.IntType(64)
+_I128 = ir.IntType(128)
+
+
+@intrinsic
+def divide_product(typing_context: Any, a: Any, b: Any, c: Any) -> Any:  # noqa: ARG001 - numba calls it so
+    """Divide the exact product a·b by c > 0.
+
+    Returns:
+        (quotient truncated toward zero, sign of the remainder −1/0/1, 1 if the quotient is outside int64), int64 each.
+    """
+    result = types.UniTuple(types.int64, 3)
+    signature = result(types.int64, types.int64, types.int64)
+
+    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        left, right, divisor = arguments
+        product = builder.mul(builder.sext(left, _I128), builder.sext(right, _I128))
+        narrow = builder.trunc(product, _I64)
+        fits = builder.icmp_signed("==", builder.sext(narrow, _I128), product)
+        quotient = cgutils.alloca_once(builder, _I64)
+        remainder = cgutils.alloca_once(builder, _I128)
+        overflow = cgutils.alloca_once(builder, _I64)
+        with builder.if_else(fits, likely=True) as (short, long):
+            with short:
+                builder.store(builder.sdiv(narrow, divisor), quotient)
+                builder.store(builder.sext(builder.srem(narrow, divisor), _I128), remainder)
+                builder.store(_I64(0), overflow)
+            with long:
+                wide_divisor = builder.sext(divisor, _I128)
+                wide = builder.sdiv(product, wide_divisor)
+                cut = builder.trunc(wide, _I64)
+                builder.store(cut, quotient)
+                builder.store(builder.sub(product, builder.mul(wide, wide_divisor)), remainder)
+                outside = builder.icmp_signed("!=", builder.sext(cut, _I128), wide)
+                builder.store(builder.zext(outside, _I64), overflow)
+        rest = builder.load(remainder)
+        sign = builder.sub(
+            builder.zext(builder.icmp_signed(">", rest, _I128(0)), _I64),
+            builder.zext(builder.icmp_signed("<", rest, _I128(0)), _I64),
+        )
+        return context.make_tuple(
+            builder, result, (builder.load(quotient), sign, builder.load(overflow))
+        )
+
+    return signature, generate
+
+
+@intrinsic
+def load_word(typing_context: Any, address: Any) -> Any:  # noqa: ARG001
+    """Return the int64 at an address."""
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.load(builder.inttoptr(arguments[0], _I64.as_pointer()))
+
+    return types.int64(types.int64), generate
+
+
+@intrinsic
+def store_word(typing_context: Any, address: Any, value: Any) -> Any:  # noqa: ARG001
+    """Write an int64 to an address."""
+
+    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        builder.store(arguments[1], builder.inttoptr(arguments[0], _I64.as_pointer()))
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), generate
+
+
+@intrinsic
+def pointer_to(typing_context: Any, address: Any) -> Any:  # noqa: ARG001
+    """Return an address as an untyped pointer, for `numba.carray`."""
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.inttoptr(arguments[0], cgutils.voidptr_t)
+
+    return types.voidptr(types.int64), generate
+
+
+def row_reference(memory: np.dtype[np.void], column: str, row_dtype: np.dtype[np.void]) -> Any:
+    """Make `at(state, row)`: a reference to a row of the table whose address is in a column of the memory record.
+
+    A record that an ordinary compiled function returns is a copy; one from an intrinsic is the memory itself, so
+    `account_at(state, row).equity_micros = 0` is a plain store.
+    """
+    record = from_dtype(row_dtype)
+    offset = memory.fields[column][1]  # type: ignore[index]
+    size = row_dtype.itemsize
+
+    @intrinsic
+    def at(typing_context: Any, state: Any, row: Any) -> Any:  # noqa: ARG001
+        def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+            state_pointer, row_number = arguments
+            raw = builder.bitcast(state_pointer, cgutils.voidptr_t)
+            cell = builder.gep(raw, [_I64(offset)])
+            base = builder.load(builder.bitcast(cell, _I64.as_pointer()))
+            address = builder.add(base, builder.mul(row_number, _I64(size)))
+            return builder.inttoptr(address, context.get_value_type(record))
+
+        return record(state, types.int64), generate
+
+    return at
+
+
+def part_reference(memory: np.dtype[np.void], column: str, part_dtype: np.dtype[np.void]) -> Any:
+    """Make `of(state)`: a reference to the single record whose address is in a column of the memory record."""
+    record = from_dtype(part_dtype)
+    offset = memory.fields[column][1]  # type: ignore[index]
+
+    @intrinsic
+    def of(typing_context: Any, state: Any) -> Any:  # noqa: ARG001
+        def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+            raw = builder.bitcast(arguments[0], cgutils.voidptr_t)
+            cell = builder.gep(raw, [_I64(offset)])
+            address = builder.load(builder.bitcast(cell, _I64.as_pointer()))
+            return builder.inttoptr(address, context.get_value_type(record))
+
+        return record(state), generate
+
+    return of

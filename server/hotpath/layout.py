@@ -1,0 +1,386 @@
+"""The memory of the engine: the dtype of every table, change, request and answer, readable in one place.
+
+Numbers are integers unless they come from or go to the edge: prices in ticks, lots in lot steps, money in micros
+(1e-6 of a currency unit), ratios in ppm, scores and indices in micropoints (1e-6 point), pips in micropips, time in
+Unix nanoseconds. Text is zero padded little-endian words: 64 bytes = 8 words for ids, 32 bytes = 4 words for symbols.
+-1 means "not configured" where a column says so; 0 in a time column means "never".
+All dtypes are packed without gaps in 8-byte columns first, so that a row is also a plain array of words.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+LAYOUT_VERSION: Final = 1
+ARITHMETIC_VERSION: Final = 1
+
+ID_WORDS: Final = 8
+SYMBOL_WORDS: Final = 4
+ID_BYTES_MAX: Final = 64
+SYMBOL_BYTES_MAX: Final = 32
+
+PPM: Final = 1_000_000
+MICROS: Final = 1_000_000
+PICOS: Final = 1_000_000_000_000
+NOT_SET: Final = -1
+
+PRICE_TICKS_MAX: Final = 2**31
+LOT_STEPS_MAX: Final = 1_000_000_000
+PPM_MAX: Final = 10_000_000_000
+EQUITY_MICROS_MAX: Final = 1_000_000_000_000 * MICROS
+
+MILLISECOND_NS: Final = 1_000_000
+SECOND_NS: Final = 1_000_000_000
+HEARTBEAT_DEGRADED_NS: Final = 2 * SECOND_NS
+HEARTBEAT_REFUSE_NS: Final = 30 * SECOND_NS
+CLOCK_LEAP_NS: Final = 5 * SECOND_NS
+SCORE_STALE_NS: Final = 7 * 86_400 * SECOND_NS
+MARKET_STALE_NS: Final = 3_600 * SECOND_NS
+CONVERSION_RATE_STALE_NS: Final = 72 * 3_600 * SECOND_NS
+
+NEUTRAL_SCORE_MICROPOINTS: Final = 50 * MICROS
+NEW_PROVIDER_PPM: Final = 500_000
+DEGRADED_PPM: Final = 500_000
+HARD_CAP_PPM: Final = 1_500_000
+
+REGIMES_MAX: Final = 8
+BREAKER_SYMBOLS_MAX: Final = 32
+BREAKER_EXCHANGES_MAX: Final = 8
+DECISION_BREAKERS_MAX: Final = 8
+KNOTS_MAX: Final = 8
+
+# --- Reasons -----------------------------------------------------------------------------------------------------
+# Index of a reason inside the engine -> its number in riskgate.v1.Reason. Append only; the order is the severity
+# order inside one status. R_* name the indices.
+
+REASON_CODES: Final = (
+    101, 104, 102, 103, 201, 202, 203, 204, 205, 206, 501, 502, 307, 306, 207, 301,
+    302, 304, 305, 303, 308, 505, 310, 503, 504, 410, 309, 401, 403, 404, 405, 406,
+    407, 408, 409, 402, 411, 801, 802, 803, 701, 702, 703, 105, 106, 506, 601, 602,
+    603, 604, 605, 804,
+)  # fmt: skip
+REASONS_MAX: Final = 64
+
+R_FEED_STALE: Final = 0
+R_FEED_MISSING: Final = 1
+R_CLOCK_UNCONFIRMED: Final = 2
+R_RESTARTED: Final = 3
+R_ACCOUNT_UNKNOWN: Final = 4
+R_SYMBOL_UNKNOWN: Final = 5
+R_EXCHANGE_MISMATCH: Final = 6
+R_PROVIDER_UNKNOWN: Final = 7
+R_CONFIGURATION_MISSING: Final = 8
+R_ENUM_VALUE_UNKNOWN: Final = 9
+R_ACCOUNT_REDUCING: Final = 10
+R_ACCOUNT_HALTED: Final = 11
+R_EQUITY_EXHAUSTED: Final = 12
+R_EQUITY_STALE: Final = 13
+R_PROVIDER_SCORE_LOW: Final = 14
+R_STOP_REQUIRED: Final = 15
+R_CONVERSION_RATE_MISSING: Final = 16
+R_ATR_MISSING: Final = 17
+R_VOLATILITY_MISSING: Final = 18
+R_INPUT_STALE: Final = 19
+R_REGIME_MISSING: Final = 20
+R_REGIME_BLOCKED: Final = 21
+R_WINDOW_MISSING: Final = 22
+R_BREAKER_TRIPPED: Final = 23
+R_COOLING_OFF: Final = 24
+R_POSITION_DRAWDOWN: Final = 25
+R_ARITHMETIC_RANGE: Final = 26
+R_RISK_PER_TRADE: Final = 27
+R_MAX_LOT: Final = 28
+R_POSITION_SIZE: Final = 29
+R_LEVERAGE: Final = 30
+R_CORRELATED_EXPOSURE: Final = 31
+R_DAILY_LOSS_BUDGET: Final = 32
+R_WEEKLY_LOSS_BUDGET: Final = 33
+R_MONTHLY_LOSS_BUDGET: Final = 34
+R_BELOW_MIN_LOT: Final = 35
+R_LOT_STEP: Final = 36
+R_RESERVATIONS_FULL: Final = 37
+R_IDEMPOTENCY_FULL: Final = 38
+R_POSITIONS_FULL: Final = 39
+R_POSITION_UNKNOWN: Final = 40
+R_NOT_REDUCING: Final = 41
+R_EXIT_CLIPPED: Final = 42
+R_FEED_DEGRADED: Final = 43
+R_RECORD_AWAY: Final = 44
+R_BREAKER_REDUCED_SIZE: Final = 45
+R_NEW_PROVIDER: Final = 46
+R_SCORE_STALE: Final = 47
+R_MODEL_MISSING: Final = 48
+R_MODEL_OUTPUT_INVALID: Final = 49
+R_MODEL_OUTPUT_CAPPED: Final = 50
+R_BATCH_DENIED: Final = 51
+
+# Status of a reason in one decision (riskgate.v1.CheckStatus).
+S_ABSENT: Final = 0
+S_PASS: Final = 1
+S_CUT: Final = 2
+S_DENY: Final = 3
+S_NOTE: Final = 4
+S_NOT_APPLICABLE: Final = 5
+
+# Units of the numbers of a check (riskgate.v1.Unit): how limit and observed are turned into doubles.
+U_NONE: Final = 0
+U_RATIO: Final = 1
+U_MONEY: Final = 2
+U_LOTS: Final = 3
+U_MILLISECONDS: Final = 4
+U_POINTS: Final = 5
+U_COUNT: Final = 6
+
+CHECK_UNITS: Final[dict[int, int]] = {
+    R_FEED_STALE: U_MILLISECONDS,
+    R_RESTARTED: U_MILLISECONDS,
+    R_EQUITY_EXHAUSTED: U_MONEY,
+    R_EQUITY_STALE: U_MILLISECONDS,
+    R_PROVIDER_SCORE_LOW: U_POINTS,
+    R_CONVERSION_RATE_MISSING: U_MILLISECONDS,
+    R_INPUT_STALE: U_MILLISECONDS,
+    R_COOLING_OFF: U_MILLISECONDS,
+    R_POSITION_DRAWDOWN: U_RATIO,
+    R_RISK_PER_TRADE: U_MONEY,
+    R_MAX_LOT: U_LOTS,
+    R_POSITION_SIZE: U_RATIO,
+    R_LEVERAGE: U_RATIO,
+    R_CORRELATED_EXPOSURE: U_RATIO,
+    R_DAILY_LOSS_BUDGET: U_MONEY,
+    R_WEEKLY_LOSS_BUDGET: U_MONEY,
+    R_MONTHLY_LOSS_BUDGET: U_MONEY,
+    R_BELOW_MIN_LOT: U_LOTS,
+    R_RESERVATIONS_FULL: U_COUNT,
+    R_IDEMPOTENCY_FULL: U_COUNT,
+    R_EXIT_CLIPPED: U_LOTS,
+}
+# What `CheckResult.status` may be for a reason that is only ever a note.
+NOTES: Final = frozenset(range(R_FEED_DEGRADED, R_MODEL_OUTPUT_CAPPED + 1))
+
+_I8 = "<i8"
+_F8 = "<f8"
+_U1 = "u1"
+_ID = (_I8, (ID_WORDS,))
+_SYMBOL = (_I8, (SYMBOL_WORDS,))
+
+
+def packed_dtype(*columns: tuple[str, object]) -> np.dtype[np.void]:
+    """Build a dtype without gaps whose size is whole 8-byte words."""
+    packed = np.dtype(
+        [(name, *(kind if isinstance(kind, tuple) else (kind,))) for name, kind in columns],
+        align=True,
+    )
+    if packed.itemsize % 8:
+        msg = "columns must fill whole words"
+        raise ValueError(msg)
+    return packed
+
+
+def columns_of(dtype: np.dtype[np.void]) -> list[tuple[str, object]]:
+    """Return the columns of a packed dtype, to build a wider one that starts with them."""
+    return [(column[0], tuple(column[1:]) if len(column) > 2 else column[1]) for column in dtype.descr]
+
+
+# --- Changes: rows of riskgate.v1.StateChange.rows, by kind -----------------------------------------------------
+
+CHANGE_INSTRUMENT: Final = packed_dtype(
+    ("symbol", _SYMBOL),
+    ("exchange", _SYMBOL),
+    ("correlation_group", _SYMBOL),  # empty: the instrument is its own group
+    ("base_currency", _I8),  # up to 8 bytes of text in one word
+    ("quote_currency", _I8),
+    ("tick_size", _F8),  # price units, > 0; equals tick_mantissa / tick_scale
+    ("tick_mantissa", _I8),  # 1 .. 1e10
+    ("tick_scale", _I8),  # a power of ten, 1 .. 1e12
+    ("ticks_per_pip", _I8),  # ≥ 1
+    ("tick_value_picos", _I8),  # quote currency per lot and tick, > 0
+    ("tick_notional_picos", _I8),  # tick_size × contract_size in quote currency per lot, > 0
+    ("lot_mantissa", _I8),  # lot step = lot_mantissa / lot_scale, 1 .. 1e6
+    ("lot_scale", _I8),  # a power of ten, 1 .. 1e8
+    ("min_lot_steps", _I8),  # ≥ 1
+    ("max_lot_steps", _I8),  # ≥ min, ≤ 1e9
+    ("default_slippage_micropips", _I8),  # ≥ 0
+    ("commission_per_lot_micros", _I8),  # account currency, ≥ 0, both ways together
+)
+
+CHANGE_ACCOUNT: Final = packed_dtype(
+    ("account_id", _ID),
+    ("timezone", _SYMBOL),  # IANA name, up to 32 bytes
+    ("currency", _I8),
+    ("equity_micros", _I8),
+    ("equity_at_ns", _I8),  # when the mark was true; an older or equal mark changes nothing
+    ("equity_max_age_ns", _I8),  # NOT_SET: unbounded
+    ("reservation_ttl_ns", _I8),  # 1 ms .. 300 s
+    ("trading_state", _I8),  # riskgate.v1.TradingState: 1 active, 2 reducing, 3 halted
+    ("allow_new_providers", _I8),  # 0 or 1
+)
+
+# First row: symbol empty, the account's own values. Further rows: overrides; only the marked columns count there.
+CHANGE_RISK_CONFIGURATION: Final = packed_dtype(
+    ("account_id", _ID),
+    ("symbol", _SYMBOL),
+    ("override", _I8),  # (override) 1: these values replace the account's instead of the stricter winning
+    ("position_max_drawdown_ppm", _I8),  # (override) NOT_SET: no limit of this row
+    ("max_position_size_ppm", _I8),  # (override) notional / equity
+    ("max_leverage_ppm", _I8),  # (override)
+    ("risk_per_trade_ppm", _I8),  # (override)
+    ("position_trailing_stop_ppm", _I8),  # multiple of the ATR; NOT_SET: none
+    ("daily_max_drawdown_ppm", _I8),
+    ("weekly_max_drawdown_ppm", _I8),
+    ("monthly_max_drawdown_ppm", _I8),
+    ("max_correlated_exposure_ppm", _I8),
+    ("volatility_adjustment_ppm", _I8),  # ≥ 0
+    ("cooling_off_ns", _I8),  # ≥ 0
+    ("consecutive_loss_threshold", _I8),  # 0: off
+    ("min_provider_score_micropoints", _I8),  # NOT_SET: none
+    ("regime_count", _I8),  # 0: regimes do not matter
+    ("regime_names", (_I8, (REGIMES_MAX * SYMBOL_WORDS,))),
+    ("regime_multiplier_ppm", (_I8, (REGIMES_MAX,))),  # ≤ 1e6
+    ("regime_blocked", (_I8, (REGIMES_MAX,))),  # 0 or 1
+)
+
+CHANGE_PROVIDER: Final = packed_dtype(
+    ("provider_id", _ID),
+    ("provider_type", _I8),  # 1 channel_source, 2 user
+    ("score_micropoints", _I8),  # 0 .. 1e8
+    ("calculated_at_ns", _I8),
+)
+
+CHANGE_MARKET: Final = packed_dtype(
+    ("symbol", _SYMBOL),
+    ("regime", _SYMBOL),  # empty: unknown, leaves the stored one
+    ("atr", _F8),  # price units, > 0; NaN: leaves the stored one
+    ("atr_at_ns", _I8),
+    ("volatility_index", _F8),  # 0 .. 100; NaN: leaves the stored one
+    ("volatility_at_ns", _I8),
+    ("bid", _F8),  # NaN: leaves the stored quote
+    ("ask", _F8),
+    ("quote_at_ns", _I8),
+)
+
+CHANGE_CONVERSION_RATE: Final = packed_dtype(
+    ("from_currency", _I8),
+    ("to_currency", _I8),
+    ("rate_picos", _I8),  # units of `to` for one unit of `from`, rounded up, > 0
+    ("as_of_ns", _I8),
+)
+
+CHANGE_BREAKER: Final = packed_dtype(
+    ("breaker_id", _ID),
+    ("name", _ID),
+    ("account_id", _ID),
+    ("condition", _I8),  # riskgate.v1.BreakerCondition
+    ("action", _I8),  # riskgate.v1.BreakerAction
+    ("enabled", _I8),  # 0 or 1; 0 closes it
+    ("threshold", _I8),  # ppm for drawdown and losses, count for consecutive losses, micropoints for volatility
+    ("multiplier_ppm", _I8),  # of REDUCE_SIZE, 0 .. 1e6
+    ("cooling_off_ns", _I8),  # of consecutive losses, > 0 there
+    ("symbol_count", _I8),  # 0: every symbol
+    ("exchange_count", _I8),  # 0: every exchange
+    ("symbols", (_I8, (BREAKER_SYMBOLS_MAX * SYMBOL_WORDS,))),
+    ("exchanges", (_I8, (BREAKER_EXCHANGES_MAX * SYMBOL_WORDS,))),
+)
+
+POLICY: Final = packed_dtype(
+    ("digest", (_I8, (4,))),  # SHA-256 of the policy's canonical bytes
+    ("version_major", _I8),
+    ("version_minor", _I8),
+    ("version_patch", _I8),
+    ("multiplier_count", _I8),
+    ("multiplier_score_micropoints", (_I8, (KNOTS_MAX,))),  # rising
+    ("multiplier_ppm", (_I8, (KNOTS_MAX,))),
+    ("quality_count", _I8),
+    ("quality_score_micropoints", (_I8, (KNOTS_MAX,))),
+    ("quality_ppm", (_I8, (KNOTS_MAX,))),
+    ("k_slip_ppm", _I8),
+    ("k_atr_ppm", _I8),
+    ("slippage_cap_micropips", _I8),
+    ("slippage_floor_micropips", _I8),
+    ("buffer_min_micropips", _I8),
+    ("buffer_max_micropips", _I8),  # NOT_SET: none
+    # Weights of the performance score, ppm, sum 1e6: win rate, drawdown, reward:risk, compliance, trend.
+    ("score_weights_ppm", (_I8, (5,))),
+    ("score_drawdown_scale_ppm", _I8),  # drawdown that scores 0
+    ("score_reward_risk_scale_ppm", _I8),  # reward:risk that scores 100
+)
+CHANGE_POLICY: Final = POLICY
+
+CHANGE_MODEL: Final = packed_dtype(
+    ("purpose", _SYMBOL),  # "slippage"
+    ("digest", (_I8, (4,))),  # SHA-256 of the manifest; all zero: no model
+    ("version_major", _I8),
+    ("version_minor", _I8),
+    ("version_patch", _I8),
+    ("serial", _I8),  # rises with each activation
+    ("slot", _I8),  # 0 on the wire; the loader writes the slot that it filled
+)
+
+WINDOW: Final = packed_dtype(
+    ("timezone", _SYMBOL),
+    ("day_start_ns", _I8),
+    ("day_next_ns", _I8),
+    ("week_start_ns", _I8),
+    ("week_next_ns", _I8),
+    ("month_start_ns", _I8),
+    ("month_next_ns", _I8),
+)
+CHANGE_WINDOW: Final = WINDOW
+
+CHANGE_SESSION: Final = packed_dtype(
+    ("session", _I8),  # riskgate.v1.TradingSession now
+    ("next_session", _I8),
+    ("next_at_ns", _I8),
+)
+
+CHANGE_HEARTBEAT: Final = packed_dtype(
+    ("published_at_ns", _I8),
+    ("version", _I8),  # newest version in the record
+    ("record_away", _I8),  # 1: PostgreSQL cannot be reached
+)
+
+CHANGE_CLOCK: Final = packed_dtype(("reading_ns", _I8))
+
+CHANGE_EQUITY: Final = packed_dtype(("account_id", _ID), ("equity_micros", _I8), ("equity_at_ns", _I8))
+
+# Number of riskgate.v1.ChangeKind -> dtype of its rows.
+CHANGE_ROWS: Final[dict[int, np.dtype[np.void]]] = {
+    1: CHANGE_INSTRUMENT,
+    2: CHANGE_ACCOUNT,
+    3: CHANGE_RISK_CONFIGURATION,
+    4: CHANGE_PROVIDER,
+    5: CHANGE_MARKET,
+    6: CHANGE_CONVERSION_RATE,
+    7: CHANGE_BREAKER,
+    8: CHANGE_POLICY,
+    9: CHANGE_MODEL,
+    10: CHANGE_WINDOW,
+    11: CHANGE_HEARTBEAT,
+    12: CHANGE_CLOCK,
+    13: CHANGE_EQUITY,
+    14: CHANGE_SESSION,
+}
+
+
+def words(text: str, count: int = ID_WORDS) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """Pack text into `count` zero padded little-endian words.
+
+    Raises:
+        ValueError: the UTF-8 form is longer than 8 × count bytes or holds a zero byte.
+    """
+    data = text.encode()
+    if len(data) > 8 * count or b"\0" in data:
+        msg = f"text must be at most {8 * count} bytes without a zero byte"
+        raise ValueError(msg)
+    return np.frombuffer(data.ljust(8 * count, b"\0"), dtype="<i8")
+
+
+def text(packed: np.ndarray[tuple[int], np.dtype[np.int64]]) -> str:
+    """Unpack what `words` packed."""
+    return bytes(packed.tobytes()).rstrip(b"\0").decode()
+
+
+def currency_word(code: str) -> int:
+    """Pack a currency code of up to 8 bytes into one word."""
+    return int(words(code, 1)[0])

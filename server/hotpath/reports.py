@@ -1,0 +1,412 @@
+"""What became of an order: holds turn into positions or go back, equity and the count of losses move.
+
+Each report is applied once, in any order. Rules: docs/decision.md, section 6.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from server.hotpath.accounts import roll_account_nb
+from server.hotpath.breakers import refresh_breakers_nb
+from server.hotpath.clock import take_reading_nb
+from server.hotpath.idempotency import find_order_nb
+from server.hotpath.inputs import find_rate_nb
+from server.hotpath.jit import kernel
+from server.hotpath.memory import account_at, accounts_of, configuration_at, engine_of, exposures_of, instrument_at, instruments_of, position_at, positions_of, rate_at, remembered_at, report_of, reports_of, reservation_at, result_of, seen_report_at
+from server.hotpath.layout import EQUITY_MICROS_MAX, ID_WORDS, MICROS, PICOS, SYMBOL_WORDS
+from server.hotpath.positions import (
+    exposure_key_nb,
+    make_exposure_nb,
+    make_position_nb,
+    move_position_nb,
+    net_key_nb,
+    position_key_nb,
+    positions_have_room_nb,
+)
+from server.hotpath.reservations import (
+    add_to_sums_nb,
+    close_nb,
+    find_reservation_nb,
+    forget_flat_position_nb,
+    is_live_nb,
+    leave_wheel_nb,
+    release_nb,
+)
+from server.hotpath.sizing import notional_per_lot_nb
+from server.hotpath.state import (
+    P_FINITE,
+    P_POSITIVE,
+    P_RANGE,
+    P_REQUIRED,
+    REPORT_ACCOUNT_UNKNOWN,
+    REPORT_APPLIED,
+    REPORT_DUPLICATE,
+    REPORT_FULL,
+    REPORT_HAS_COMMISSION,
+    REPORT_HAS_CUMULATIVE,
+    REPORT_HAS_LOTS,
+    REPORT_HAS_PNL,
+    REPORT_HAS_PRICE,
+    REPORT_INVALID,
+    REPORT_UNMATCHED,
+    RESERVATION_HELD,
+    RESERVATION_WORKING,
+)
+from server.hotpath.table import find_nb, link_nb, rows_used_nb, unlink_nb
+from server.hotpath.units import DOWN, OUT_OF_RANGE, cost_nb, lot_steps_nb, mul_div_nb
+
+KIND_ACK = 1
+KIND_PARTIAL_FILL = 2
+KIND_FILL = 3
+KIND_REJECT = 4
+KIND_CANCEL = 5
+KIND_EXPIRE = 6
+KIND_CLOSE = 7
+KIND_MAX = 7
+
+FIELD_ACCOUNT = 1
+FIELD_SYMBOL = 4
+FIELD_SIDE = 5
+FIELD_REPORT = 13
+FIELD_KIND = 14
+FIELD_LOTS = 15
+FIELD_PRICE = 16
+FIELD_CUMULATIVE = 17
+FIELD_PNL = 18
+FIELD_COMMISSION = 19
+
+SIDE_BUY = 1
+SIDE_SELL = 2
+_REPORT_KEY_WORDS = 1 + ID_WORDS
+
+
+@kernel
+def _refuse_nb(result: Any, field: int, problem: int) -> bool:
+    result.field = field
+    result.problem = problem
+    return False
+
+
+@kernel
+def _is_amount_nb(value: float) -> bool:
+    return abs(value) * MICROS <= EQUITY_MICROS_MAX
+
+
+@kernel
+def _numbers_are_valid_nb(report: Any, result: Any) -> bool:
+    fills = report.kind in (KIND_PARTIAL_FILL, KIND_FILL)
+    if fills or report.kind == KIND_CLOSE:
+        if not report.present & (REPORT_HAS_LOTS | REPORT_HAS_CUMULATIVE):
+            return _refuse_nb(result, FIELD_LOTS, P_REQUIRED)
+        if report.present & REPORT_HAS_LOTS and not (report.lots > 0.0 and math.isfinite(report.lots)):
+            return _refuse_nb(result, FIELD_LOTS, P_POSITIVE)
+        if report.present & REPORT_HAS_CUMULATIVE and not (
+            report.cumulative_lots > 0.0 and math.isfinite(report.cumulative_lots)
+        ):
+            return _refuse_nb(result, FIELD_CUMULATIVE, P_POSITIVE)
+    if fills and not report.present & REPORT_HAS_PRICE:
+        return _refuse_nb(result, FIELD_PRICE, P_REQUIRED)
+    if report.present & REPORT_HAS_PRICE and not (report.price > 0.0 and math.isfinite(report.price)):
+        return _refuse_nb(result, FIELD_PRICE, P_POSITIVE)
+    if report.kind == KIND_CLOSE and not report.present & REPORT_HAS_PNL:
+        return _refuse_nb(result, FIELD_PNL, P_REQUIRED)
+    if report.present & REPORT_HAS_PNL and not _is_amount_nb(report.realised_pnl):
+        return _refuse_nb(result, FIELD_PNL, P_FINITE)
+    if report.present & REPORT_HAS_COMMISSION and not _is_amount_nb(report.commission):
+        return _refuse_nb(result, FIELD_COMMISSION, P_FINITE)
+    return True
+
+
+@kernel
+def _names_are_valid_nb(report: Any, result: Any) -> bool:
+    if report.account_id[0] == 0:
+        return _refuse_nb(result, FIELD_ACCOUNT, P_REQUIRED)
+    if report.report_id[0] == 0:
+        return _refuse_nb(result, FIELD_REPORT, P_REQUIRED)
+    if not (KIND_ACK <= report.kind <= KIND_MAX):
+        return _refuse_nb(result, FIELD_KIND, P_REQUIRED)
+    return True
+
+
+@kernel
+def _is_new_nb(state: Any, account_row: int) -> bool:
+    """Tell whether this account's report_id is new."""
+    state.scratch[0] = account_row
+    for word in range(ID_WORDS):
+        state.scratch[1 + word] = report_of(state).report_id[word]
+    return find_nb(reports_of(state), state.scratch, _REPORT_KEY_WORDS) == 0
+
+
+@kernel
+def _remember_report_nb(state: Any, account_row: int) -> None:
+    engine = engine_of(state)
+    capacity = reports_of(state).capacity
+    if engine.report_oldest == 0:
+        engine.report_oldest = 1
+    if engine.report_count == capacity:
+        unlink_nb(reports_of(state), engine.report_oldest, _REPORT_KEY_WORDS)
+        engine.report_oldest = engine.report_oldest % capacity + 1
+        engine.report_count -= 1
+    row = (engine.report_oldest + engine.report_count - 1) % capacity + 1
+    seen_report_at(state, row).account_row = account_row
+    for word in range(ID_WORDS):
+        seen_report_at(state, row).report_id[word] = report_of(state).report_id[word]
+    link_nb(reports_of(state), row, _REPORT_KEY_WORDS)
+    engine.report_count += 1
+
+
+@kernel
+def _find_order_row_nb(state: Any, account_row: int) -> int:
+    """Return the reservation the report is about, open or closed; 0 if it is not known."""
+    report = report_of(state)
+    decision_id = report.decision_id
+    if report.client_order_id[0] != 0:
+        order = find_order_nb(state, account_row, report.client_order_id)
+        decision_id = remembered_at(state, order).decision_id if order != 0 else np.int64(0)
+    if decision_id <= 0:
+        return np.int64(0)
+    row = find_reservation_nb(state, decision_id)
+    return row if row != 0 and reservation_at(state, row).account_row == account_row else np.int64(0)
+
+
+@kernel
+def _moved_steps_nb(state: Any, row: int, instrument_row: int, closing: bool) -> int:
+    """Return how many lot steps this report moves, OUT_OF_RANGE if it cannot be counted."""
+    report = report_of(state)
+    instrument = instrument_at(state, instrument_row)
+    order = reservation_at(state, row)
+    if report.present & REPORT_HAS_CUMULATIVE:
+        total, _ = lot_steps_nb(report.cumulative_lots, instrument.lot_mantissa, instrument.lot_scale)
+        if total == OUT_OF_RANGE:
+            return total
+        done = order.closed_steps if closing else order.filled_steps
+        return max(total - (done if row != 0 else 0), np.int64(0))
+    steps, _ = lot_steps_nb(report.lots, instrument.lot_mantissa, instrument.lot_scale)
+    return steps
+
+
+@kernel
+def _price_ticks_nb(state: Any, instrument_row: int) -> int:
+    """Return the execution price to the nearest tick, 0 when it is absent or out of range."""
+    report = report_of(state)
+    if not report.present & REPORT_HAS_PRICE:
+        return np.int64(0)
+    scaled = np.rint(report.price / instrument_at(state, instrument_row).tick_size)
+    return np.int64(scaled) if 1.0 <= scaled <= 2.0**31 else np.int64(0)
+
+
+@kernel
+def _give_up_hold_nb(state: Any, row: int, steps: int) -> tuple[int, int]:
+    """Take `steps` out of a live hold; return the risk and notional that went with them and with any excess."""
+    held = reservation_at(state, row)
+    instrument = instrument_at(state, held.instrument_row)
+    part = np.int64(0)
+    risk = np.int64(0)
+    notional = np.int64(0)
+    if is_live_nb(held.state) and held.left_steps > 0:
+        part = min(steps, held.left_steps)
+        add_to_sums_nb(state, row, np.int64(-1))
+        risk = mul_div_nb(state, held.risk_micros, part, held.left_steps, DOWN)
+        notional = mul_div_nb(state, held.notional_micros, part, held.left_steps, DOWN)
+        held.left_steps -= part
+        held.risk_micros -= risk
+        held.notional_micros -= notional
+        add_to_sums_nb(state, row, np.int64(1))
+    over = steps - part
+    if over > 0 and held.is_exit == 0:
+        mantissa, scale = instrument.lot_mantissa, instrument.lot_scale
+        risk += cost_nb(state, over, held.loss_per_lot_micros, mantissa, scale)
+        notional += cost_nb(state, over, held.notional_per_lot_micros, mantissa, scale)
+    return risk, notional
+
+
+@kernel
+def _unmatched_notional_nb(state: Any, account_row: int, instrument_row: int, steps: int, price: int) -> int:
+    instrument = instrument_at(state, instrument_row)
+    currency = account_at(state, account_row).currency
+    rate = np.int64(PICOS)
+    if instrument.quote_currency != currency:
+        found = find_rate_nb(state, instrument.quote_currency, currency)
+        if found == 0:
+            return np.int64(0)
+        rate = rate_at(state, found).rate_picos
+    per_lot = notional_per_lot_nb(state, price, instrument.tick_notional_picos, rate)
+    return cost_nb(state, steps, per_lot, instrument.lot_mantissa, instrument.lot_scale)
+
+
+@kernel
+def _move_rows_nb(  # noqa: PLR0913 - a fill is these things
+    state: Any, account_row: int, instrument_row: int, signed_steps: int, price: int, risk: int, notional: int
+) -> None:
+    """Move the position that the scratch key names, and the net position if that is another."""
+    named = False
+    for word in range(ID_WORDS):
+        named |= state.scratch[2 + word] != 0
+    row = make_position_nb(state)
+    exposure_key_nb(state, account_row, instrument_row)
+    exposure_row = make_exposure_nb(state)
+    move_position_nb(state, row, exposure_row, signed_steps, price, risk, notional)
+    if named:
+        net_key_nb(state, account_row, instrument_row)
+        move_position_nb(state, make_position_nb(state), np.int64(0), signed_steps, price, np.int64(0), np.int64(0))
+        forget_flat_position_nb(state, row)
+
+
+@kernel
+def _position_key_of_report_nb(state: Any, account_row: int, instrument_row: int, row: int) -> None:
+    report = report_of(state)
+    if report.position_id[0] != 0 or row == 0:
+        position_key_nb(state, account_row, instrument_row, report.position_id)
+    elif reservation_at(state, row).is_exit != 0:
+        position_key_nb(state, account_row, instrument_row, reservation_at(state, row).position_id)
+    else:
+        net_key_nb(state, account_row, instrument_row)
+
+
+@kernel
+def _apply_execution_nb(state: Any, account_row: int, instrument_row: int, row: int, steps: int) -> None:
+    """Move hold and position by a fill or a close of `steps` > 0."""
+    report = report_of(state)
+    order = reservation_at(state, row)
+    side = order.side if row != 0 else report.side
+    price = _price_ticks_nb(state, instrument_row)
+    closing = report.kind == KIND_CLOSE
+    signed = steps if (side == SIDE_BUY) != closing else -steps
+    risk = np.int64(0)
+    notional = np.int64(0)
+    if row != 0:
+        if price == 0:
+            price = order.entry_ticks if not closing else np.int64(0)
+        if closing:
+            order.closed_steps += steps
+        else:
+            risk, notional = _give_up_hold_nb(state, row, steps)
+            order.filled_steps += steps
+    elif not closing:
+        notional = _unmatched_notional_nb(state, account_row, instrument_row, steps, price)
+    _position_key_of_report_nb(state, account_row, instrument_row, row)
+    _move_rows_nb(state, account_row, instrument_row, signed, price, risk, notional)
+
+
+@kernel
+def _settle_money_nb(state: Any, account_row: int, event_ns: int, now_ns: int) -> None:
+    """Book profit, loss and commission, and count losses in a row."""
+    report = report_of(state)
+    account = account_at(state, account_row)
+    pnl = np.int64(np.rint(report.realised_pnl * MICROS)) if report.present & REPORT_HAS_PNL else np.int64(0)
+    fee = np.int64(np.rint(report.commission * MICROS)) if report.present & REPORT_HAS_COMMISSION else np.int64(0)
+    if event_ns > account.equity_at_ns:
+        equity = account.equity_micros + pnl - fee
+        account.equity_micros = min(max(equity, -EQUITY_MICROS_MAX), EQUITY_MICROS_MAX)
+        account.peak_micros = max(account.peak_micros, account.equity_micros)
+    if not report.present & REPORT_HAS_PNL:
+        return
+    if pnl >= 0:
+        account.consecutive_losses = 0
+        return
+    account.consecutive_losses += 1
+    configuration = configuration_at(state, account_row)
+    threshold = configuration.consecutive_loss_threshold
+    if account.has_configuration != 0 and threshold > 0 and account.consecutive_losses >= threshold:
+        account.cooling_until_ns = now_ns + configuration.cooling_off_ns
+
+
+@kernel
+def _settle_hold_nb(state: Any, row: int) -> None:
+    """Close the hold of an order that has ended, or keep it without a lifetime once the market has it."""
+    kind = report_of(state).kind
+    order = reservation_at(state, row)
+    if not is_live_nb(order.state):
+        return
+    if kind in (KIND_FILL, KIND_REJECT, KIND_CANCEL, KIND_EXPIRE):
+        release_nb(state, row)
+    elif kind in (KIND_ACK, KIND_PARTIAL_FILL) and order.state == RESERVATION_HELD:
+        leave_wheel_nb(state, row)
+        order.state = RESERVATION_WORKING
+
+
+@kernel
+def _instrument_of_report_nb(state: Any, row: int) -> int:
+    if row != 0:
+        return reservation_at(state, row).instrument_row
+    instrument_row = find_nb(instruments_of(state), report_of(state).symbol, SYMBOL_WORDS)
+    return instrument_row if instrument_at(state, instrument_row).alive != 0 else np.int64(0)
+
+
+@kernel
+def _judge_execution_nb(state: Any, row: int, instrument_row: int, steps: int) -> int:
+    """Return 0 if a fill or close can be applied, else the outcome that refuses it."""
+    report, result = report_of(state), result_of(state)
+    if instrument_row == 0:
+        _refuse_nb(result, FIELD_SYMBOL, P_REQUIRED)
+        return REPORT_INVALID
+    if row == 0 and not (SIDE_BUY <= report.side <= SIDE_SELL):
+        _refuse_nb(result, FIELD_SIDE, P_REQUIRED)
+        return REPORT_INVALID
+    if steps == OUT_OF_RANGE:
+        _refuse_nb(result, FIELD_LOTS, P_RANGE)
+        return REPORT_INVALID
+    has_room = positions_have_room_nb(state, 2) and rows_used_nb(exposures_of(state)) + 1 <= exposures_of(state).capacity
+    return np.int64(0) if has_room else REPORT_FULL
+
+
+@kernel
+def _answer_nb(state: Any, account_row: int, instrument_row: int, row: int) -> None:
+    result = result_of(state)
+    result.equity_micros = account_at(state, account_row).equity_micros
+    result.held_steps = reservation_at(state, row).left_steps if row != 0 else np.int64(0)
+    if instrument_row != 0:
+        net_key_nb(state, account_row, instrument_row)
+        position_row = find_nb(positions_of(state), state.scratch, 2 + ID_WORDS)
+        result.position_steps = position_at(state, position_row).net_steps if position_row != 0 else np.int64(0)
+        result.lot_mantissa = instrument_at(state, instrument_row).lot_mantissa
+        result.lot_scale = instrument_at(state, instrument_row).lot_scale
+
+
+@kernel
+def report_nb(state: Any, reading_ns: int) -> int:
+    """Apply `state.report`; write `state.report_result` and return its outcome (REPORT_*)."""
+    now_ns = take_reading_nb(state, reading_ns)
+    state.fault = 0
+    report, result = report_of(state), result_of(state)
+    result.field = 0
+    result.problem = 0
+    result.held_steps = 0
+    result.position_steps = 0
+    result.lot_mantissa = 1
+    result.lot_scale = 1
+    if not (_names_are_valid_nb(report, result) and _numbers_are_valid_nb(report, result)):
+        return REPORT_INVALID
+    account_row = find_nb(accounts_of(state), report.account_id, ID_WORDS)
+    if account_row == 0 or account_at(state, account_row).alive == 0:
+        return REPORT_ACCOUNT_UNKNOWN
+    roll_account_nb(state, account_row, now_ns)
+    row = _find_order_row_nb(state, account_row)
+    instrument_row = _instrument_of_report_nb(state, row)
+    outcome = REPORT_DUPLICATE
+    if _is_new_nb(state, account_row):
+        outcome = REPORT_APPLIED if row != 0 else REPORT_UNMATCHED
+        executes = report.kind in (KIND_PARTIAL_FILL, KIND_FILL, KIND_CLOSE)
+        if executes:
+            steps = np.int64(0)
+            if instrument_row != 0:
+                steps = _moved_steps_nb(state, row, instrument_row, report.kind == KIND_CLOSE)
+            refusal = _judge_execution_nb(state, row, instrument_row, steps)
+            if refusal != 0:
+                return refusal
+            if steps > 0:
+                _apply_execution_nb(state, account_row, instrument_row, row, steps)
+        _remember_report_nb(state, account_row)
+        if row != 0:
+            _settle_hold_nb(state, row)
+        _settle_money_nb(state, account_row, report.event_time_ns if report.event_time_ns > 0 else now_ns, now_ns)
+        refresh_breakers_nb(state, account_row, now_ns)
+    engine_of(state).sequence += 1
+    result.sequence = engine_of(state).sequence
+    result.outcome = outcome
+    _answer_nb(state, account_row, instrument_row, row)
+    return outcome

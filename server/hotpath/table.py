@@ -1,0 +1,182 @@
+"""Keyed tables: rows whose first columns are the key, found through an open-addressing index.
+
+The index holds `tag << 32 | row` per cell, 0 when free, at most half full, so a probe touches the row only when 31
+bits of the hash agree; then the whole key is compared. Removal shifts later cells back, so no tombstones gather.
+Row 0 is never used: its first word counts the rows handed out. Reference: Knuth, TAOCP 3, 6.4, algorithm R.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from server.hotpath.intrinsics import load_word, store_word
+from server.hotpath.jit import kernel
+from server.hotpath.layout import packed_dtype
+
+_MULTIPLIER = np.int64(-7046029254386353131)  # 2^64 / golden ratio, odd
+_TAG_MASK = np.int64(0x7FFFFFFF)
+_ROW_MASK = np.int64(0xFFFFFFFF)
+
+# What a kernel knows of a table.
+TABLE: Final = packed_dtype(
+    ("rows", "<i8"),  # address
+    ("row_bytes", "<i8"),
+    ("index", "<i8"),  # address of int64 cells
+    ("mask", "<i8"),  # cells − 1
+    ("capacity", "<i8"),  # rows are 1 .. capacity
+)
+
+
+class Table(NamedTuple):
+    """One keyed table.
+
+    Attributes:
+        record: TABLE[1], the way in for kernels.
+        rows: records, capacity + 1 of them.
+        index: int64[power of two ≥ 2 × capacity].
+    """
+
+    record: np.ndarray[Any, np.dtype[Any]]
+    rows: np.ndarray[Any, np.dtype[Any]]
+    index: np.ndarray[Any, np.dtype[np.int64]]
+
+
+def new_table(dtype: np.dtype[np.void], capacity: int) -> Table:
+    """Allocate an empty table.
+
+    Args:
+        dtype: packed rows, key columns first.
+        capacity: rows, 1 to 2^31 − 2.
+    """
+    rows = np.zeros(capacity + 1, dtype)
+    index = np.zeros(1 << (2 * capacity - 1).bit_length(), np.int64)
+    record = np.zeros(1, TABLE)
+    record["rows"] = rows.ctypes.data
+    record["row_bytes"] = dtype.itemsize
+    record["index"] = index.ctypes.data
+    record["mask"] = len(index) - 1
+    record["capacity"] = capacity
+    return Table(record, rows, index)
+
+
+@kernel
+def _hash_step_nb(state: int, word: int) -> int:
+    mixed = (state ^ word) * _MULTIPLIER
+    return mixed ^ ((mixed >> np.int64(32)) & _ROW_MASK)
+
+
+@kernel
+def hash_key_nb(key: np.ndarray, width: int) -> int:
+    """Mix the first `width` words of a key into one."""
+    state = np.int64(0x5851F42D4C957F2D)
+    for position in range(width):
+        state = _hash_step_nb(state, key[position])
+    return state
+
+
+@kernel
+def _hash_row_nb(table: Any, row: int, width: int) -> int:
+    state = np.int64(0x5851F42D4C957F2D)
+    address = table.rows + row * table.row_bytes
+    for position in range(width):
+        state = _hash_step_nb(state, load_word(address + 8 * position))
+    return state
+
+
+@kernel
+def _same_nb(table: Any, row: int, key: np.ndarray, width: int) -> bool:
+    address = table.rows + row * table.row_bytes
+    for position in range(width):
+        if load_word(address + 8 * position) != key[position]:
+            return False
+    return True
+
+
+@kernel
+def find_nb(table: Any, key: np.ndarray, width: int) -> int:
+    """Return the row of a key of `width` words, 0 if there is none."""
+    hashed = hash_key_nb(key, width)
+    tag = (hashed >> np.int64(33)) & _TAG_MASK
+    cell = hashed & table.mask
+    entry = load_word(table.index + 8 * cell)
+    while entry != 0:
+        row = entry & _ROW_MASK
+        if (entry >> np.int64(32)) == tag and _same_nb(table, row, key, width):
+            return row
+        cell = (cell + 1) & table.mask
+        entry = load_word(table.index + 8 * cell)
+    return np.int64(0)
+
+
+@kernel
+def link_nb(table: Any, row: int, width: int) -> None:
+    """Enter a row, whose key is already written and not in the index, into the index."""
+    hashed = _hash_row_nb(table, row, width)
+    tag = (hashed >> np.int64(33)) & _TAG_MASK
+    cell = hashed & table.mask
+    while load_word(table.index + 8 * cell) != 0:
+        cell = (cell + 1) & table.mask
+    store_word(table.index + 8 * cell, (tag << np.int64(32)) | np.int64(row))
+
+
+@kernel
+def unlink_nb(table: Any, row: int, width: int) -> None:
+    """Take a row out of the index and close the gap; the row itself is left as it is."""
+    cell = _hash_row_nb(table, row, width) & table.mask
+    entry = load_word(table.index + 8 * cell)
+    while (entry & _ROW_MASK) != row:
+        if entry == 0:
+            return
+        cell = (cell + 1) & table.mask
+        entry = load_word(table.index + 8 * cell)
+    hole = cell
+    cell = (cell + 1) & table.mask
+    entry = load_word(table.index + 8 * cell)
+    while entry != 0:
+        home = _hash_row_nb(table, entry & _ROW_MASK, width) & table.mask
+        # The entry may move back unless its home lies between the hole and where it stands.
+        if ((cell - home) & table.mask) >= ((cell - hole) & table.mask):
+            store_word(table.index + 8 * hole, entry)
+            hole = cell
+        cell = (cell + 1) & table.mask
+        entry = load_word(table.index + 8 * cell)
+    store_word(table.index + 8 * hole, np.int64(0))
+
+
+@kernel
+def rows_used_nb(table: Any) -> int:
+    """Return how many rows `insert_nb` has handed out."""
+    return load_word(table.rows)
+
+
+@kernel
+def insert_nb(table: Any, key: np.ndarray, width: int) -> int:
+    """Return the row of a key, a fresh one if it is new; 0 if the table is full. Fresh rows are zero but the key."""
+    row = find_nb(table, key, width)
+    if row != 0:
+        return row
+    row = rows_used_nb(table) + 1
+    if row > table.capacity:
+        return np.int64(0)
+    store_word(table.rows, row)
+    write_key_nb(table, row, key, width)
+    link_nb(table, row, width)
+    return row
+
+
+@kernel
+def write_key_nb(table: Any, row: int, key: np.ndarray, width: int) -> None:
+    """Write `width` words over the start of a row."""
+    address = table.rows + row * table.row_bytes
+    for position in range(width):
+        store_word(address + 8 * position, key[position])
+
+
+@kernel
+def clear_row_nb(table: Any, row: int) -> None:
+    """Fill a row with zeros."""
+    address = table.rows + row * table.row_bytes
+    for position in range(table.row_bytes // 8):
+        store_word(address + 8 * position, np.int64(0))

@@ -1,0 +1,316 @@
+"""Follows the shared state in Redis and hands every change on, in order and without a gap.
+
+Loading reads the whole hash, following reads the stream from where the load began. Whatever does
+not fit (another generation, a version that is not the next one, entries trimmed away, a heartbeat
+that knows more than was seen) leads to a new load, never to a guess. A state older than what the
+engine has is waited out: the publisher rebuilds it. Until then no heartbeat passes, so the engine
+sees the feed grow old by itself. Every Redis call has a timeout; nothing here is on the way of a
+decision.
+"""
+
+import logging
+import threading
+from collections.abc import Iterator
+from typing import Any, Final, Protocol
+
+import numpy as np
+import redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+
+from riskgate.v1 import state_pb2
+from server import feed
+from server.hotpath.layout import CHANGE_ACCOUNT, CHANGE_HEARTBEAT, LAYOUT_VERSION, text
+from server.loaders.feed_entry import Entry, MalformedEntryError, read_entry, read_number
+from server.loaders.model_loader import Activation, read_activation
+
+log = logging.getLogger(__name__)
+
+SOCKET_TIMEOUT_S: Final = 2.0
+BLOCK_MS: Final = 500
+BATCH_LENGTH: Final = 512
+RETRY_PAUSE_S: Final = 0.2
+_SCAN_LENGTH: Final = 1_000
+_BEGINNING: Final = b"0-0"
+
+# Kinds that refer to others, in the order in which they follow those; the rest goes in as it comes.
+_LATER_KINDS: Final = (
+    state_pb2.CHANGE_KIND_RISK_CONFIGURATION,
+    state_pb2.CHANGE_KIND_BREAKER,
+    state_pb2.CHANGE_KIND_MARKET,
+    state_pb2.CHANGE_KIND_EQUITY,
+    state_pb2.CHANGE_KIND_MODEL,
+)
+
+
+class StateReceiver(Protocol):
+    """Where checked changes go."""
+
+    def put(self, change: bytes) -> bool:
+        """Take a change; False when the engine is stopping."""
+
+    def add_timezone(self, timezone: str) -> None:
+        """Make the windows of a time zone known; called before the first account in it."""
+
+    def activate(self, activation: Activation) -> None:
+        """Load the model of an activation, then take its change."""
+
+
+class OutOfStepError(Exception):
+    """Stream and loaded state do not fit together: load anew."""
+
+
+class RedisStateLoader:
+    """Keeps one engine in step with Redis, in a thread of its own.
+
+    Attributes:
+        version: Newest version handed on; never goes back.
+        is_current: Whether a whole state was loaded and is being followed.
+        loads: Whole loads so far.
+        dropped: Entries that were malformed or of another layout.
+        outages: Failed Redis calls.
+    """
+
+    def __init__(self, url: str, receiver: StateReceiver) -> None:
+        self._redis: Any = redis.Redis.from_url(
+            url,
+            socket_timeout=SOCKET_TIMEOUT_S,
+            socket_connect_timeout=SOCKET_TIMEOUT_S,
+            socket_keepalive=True,
+            retry=Retry(NoBackoff(), 0),
+            health_check_interval=0,
+            max_connections=2,
+            decode_responses=False,
+            protocol=2,
+        )
+        self._receiver = receiver
+        self._generation: int | None = None
+        self._newest_generation: int | None = None
+        # Newest stream entry that was read; everything after it is still to come.
+        self._last_id = _BEGINNING
+        # Entities that the hash had newer than the version it was loaded at.
+        self._ahead: dict[tuple[int, str], int] = {}
+        self._said = ""
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="redis-state", daemon=True)
+        self.version = 0
+        self.is_current = False
+        self.loads = 0
+        self.dropped = 0
+        self.outages = 0
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread; waits for at most one blocking read."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(SOCKET_TIMEOUT_S + BLOCK_MS / 1_000)
+        self._redis.close()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                if not self.is_current:
+                    self.is_current = self._load()
+                if self.is_current:
+                    self._follow()
+                    continue
+            except OutOfStepError as error:
+                self.is_current = False
+                self._say(f"loading the state anew: {error}")
+            except (RedisError, OSError) as error:
+                self.outages += 1
+                self._say(f"redis is away: {type(error).__name__}")
+                self._look_again_after_outage()
+            except Exception:
+                # A defect must not end the feed: the engine sees its age, the log says why.
+                log.exception("the state feed failed")
+                self.is_current = False
+            self._stop.wait(RETRY_PAUSE_S)
+
+    # --- Loading -------------------------------------------------------------------------------
+
+    def _load(self) -> bool:
+        """Hand the whole state on; False when there is none that may be used yet."""
+        last_id = self._newest_id()
+        head = self._read_head()
+        if head is None:
+            return False
+        generation, version = head
+        if version < self.version:
+            self._say(f"redis is behind: version {version}, the engine has {self.version}")
+            return False
+        ahead: dict[tuple[int, str], int] = {}
+        later: dict[int, list[Entry]] = {kind: [] for kind in _LATER_KINDS}
+        for entry in self._scan():
+            message = entry.message
+            if message.version > version:
+                ahead[message.kind, message.key] = message.version
+            if message.kind in later:
+                later[message.kind].append(entry)
+            else:
+                self._hand_on(entry)
+        for kind in _LATER_KINDS:
+            for entry in later[kind]:
+                self._hand_on(entry)
+        if self._read_head(quiet=True) is None or self._newest_generation != generation:
+            raise OutOfStepError("it was replaced while it was read")
+        self._generation, self.version, self._ahead = generation, version, ahead
+        self._last_id = last_id
+        self.loads += 1
+        self._say(f"state of version {version} loaded")
+        return True
+
+    def _read_head(self, *, quiet: bool = False) -> tuple[int, int] | None:
+        """Return generation and version; None when Redis holds no state of our layout."""
+        keys = (feed.GENERATION_KEY, feed.VERSION_KEY, feed.LAYOUT_KEY)
+        generation, version, layout = map(read_number, self._redis.mget(*keys))
+        self._newest_generation = generation
+        if generation is None or version is None or layout is None:
+            if not quiet:
+                self._say("redis holds no state: waiting for the publisher")
+            return None
+        if layout != LAYOUT_VERSION:
+            if not quiet:
+                self._say(f"redis holds layout {layout}, this engine needs {LAYOUT_VERSION}")
+            return None
+        return generation, version
+
+    def _scan(self) -> Iterator[Entry]:
+        for field, change in self._redis.hscan_iter(feed.STATE_KEY, count=_SCAN_LENGTH):
+            if self._stop.is_set():
+                raise OutOfStepError("stopping")
+            entry = self._read(change)
+            if entry is None:
+                continue
+            name = feed.state_field(entry.message.kind, entry.message.key)
+            if name.encode() == field:
+                yield entry
+            else:
+                self._drop("under the name of another entity")
+
+    def _newest_id(self) -> bytes:
+        newest = self._redis.xrevrange(feed.STREAM_KEY, count=1)
+        return bytes(newest[0][0]) if newest else _BEGINNING
+
+    # --- Following -----------------------------------------------------------------------------
+
+    def _follow(self) -> None:
+        """Read what comes next, waiting for it at most half a second."""
+        answer = self._redis.xread(
+            {feed.STREAM_KEY: self._last_id}, count=BATCH_LENGTH, block=BLOCK_MS
+        )
+        entries = _entries_of(answer)
+        if len(entries) in {0, BATCH_LENGTH}:
+            # Nothing, or far behind: is it still the state that we follow, and is it all there?
+            self._check_ground()
+        for entry_id, fields in entries:
+            self._take(fields)
+            self._last_id = entry_id
+
+    def _check_ground(self) -> None:
+        head = self._read_head(quiet=True)
+        if head is None or head[0] != self._generation:
+            raise OutOfStepError("redis was emptied or rebuilt")
+        if head[1] < self.version:
+            raise OutOfStepError("redis went back in time")
+        kept = self._last_id == _BEGINNING or self._redis.xrange(
+            feed.STREAM_KEY, self._last_id, self._last_id, count=1
+        )
+        if not kept:
+            raise OutOfStepError("the stream was trimmed")
+
+    def _look_again_after_outage(self) -> None:
+        """Go on following if Redis came back as it was, else load anew."""
+        if not self.is_current:
+            return
+        try:
+            self._check_ground()
+        except OutOfStepError as error:
+            self.is_current = False
+            self._say(f"loading the state anew: {error}")
+        except (RedisError, OSError):
+            return
+
+    def _take(self, fields: dict[bytes, bytes]) -> None:
+        """Hand one stream entry on, if it is the next one of the state that was loaded."""
+        generation = read_number(fields.get(feed.FIELD_GENERATION.encode()))
+        version = read_number(fields.get(feed.FIELD_VERSION.encode()))
+        change = fields.get(feed.FIELD_CHANGE.encode())
+        if generation is None or version is None or change is None:
+            self._drop("a stream entry without its fields")
+            return
+        if generation != self._generation:
+            raise OutOfStepError("redis was rebuilt")
+        entry = self._read(change)
+        if entry is None:
+            return
+        if entry.message.version != version:
+            self._drop("a version that contradicts its entry")
+            return
+        if version == 0:
+            self._take_unversioned(entry)
+            return
+        if version <= self.version:
+            return
+        if version != self.version + 1:
+            raise OutOfStepError(f"version {version} came after {self.version}")
+        name = (entry.message.kind, entry.message.key)
+        if self._ahead.get(name, 0) <= version:
+            self._ahead.pop(name, None)
+            self._hand_on(entry)
+        self.version = version
+
+    def _take_unversioned(self, entry: Entry) -> None:
+        if entry.message.kind == state_pb2.CHANGE_KIND_HEARTBEAT and entry.message.rows:
+            newest = int(np.frombuffer(entry.message.rows, CHANGE_HEARTBEAT)[0]["version"])
+            if newest > self.version:
+                raise OutOfStepError(f"the feed is at version {newest}, not {self.version}")
+            if newest < self.version:
+                # Beaten while the state was loaded: it vouches for an older one.
+                return
+        self._hand_on(entry)
+
+    def _hand_on(self, entry: Entry) -> None:
+        message = entry.message
+        if message.kind == state_pb2.CHANGE_KIND_MODEL and message.rows:
+            self._receiver.activate(read_activation(message, entry.change))
+            return
+        if message.kind == state_pb2.CHANGE_KIND_ACCOUNT and message.rows:
+            self._announce_timezone(message.rows)
+        if not self._receiver.put(entry.change):
+            raise OutOfStepError("the engine is stopping")
+
+    def _announce_timezone(self, rows: bytes) -> None:
+        try:
+            timezone = text(np.frombuffer(rows, CHANGE_ACCOUNT)[0]["timezone"])
+        except UnicodeDecodeError:
+            return
+        if timezone:
+            self._receiver.add_timezone(timezone)
+
+    def _read(self, change: bytes) -> Entry | None:
+        try:
+            return read_entry(change)
+        except MalformedEntryError as error:
+            self._drop(str(error))
+            return None
+
+    def _drop(self, problem: str) -> None:
+        self.dropped += 1
+        self._say(f"dropped from redis: {problem}")
+
+    def _say(self, line: str) -> None:
+        # The same trouble ten times a second is one line.
+        if line != self._said:
+            self._said = line
+            log.warning("%s", line)
+
+
+def _entries_of(answer: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:
+    """Return the entries of the one stream that XREAD was asked for."""
+    return list(answer[0][1]) if answer else []

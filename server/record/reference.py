@@ -1,0 +1,73 @@
+"""Rows of instruments and accounts."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from datetime import UTC, datetime
+from typing import Any
+
+from psycopg.rows import DictRow
+
+from server.entities import Account, Instrument
+from server.record import rows
+from server.record.pool import Database
+
+
+class InstrumentRepository:
+    """Instruments by symbol."""
+
+    table = "instrument"
+
+    async def get(self, database: Database, symbol: str) -> Instrument | None:
+        """Return the instrument, or None."""
+        row = await rows.find(database, self.table, {"symbol": symbol})
+        return None if row is None else _entity(Instrument, row)
+
+    async def page(
+        self, database: Database, *, after: Sequence[str] | None, limit: int
+    ) -> list[Instrument]:
+        """Return instruments in the order of their symbols."""
+        found = await rows.page(database, self.table, ["symbol"], after=after, limit=limit)
+        return [_entity(Instrument, row) for row in found]
+
+    async def put(self, database: Database, instrument: Instrument) -> None:
+        """Create or replace the instrument."""
+        await _put(database, self.table, "symbol", asdict(instrument))
+
+    async def delete(self, database: Database, symbol: str) -> bool:
+        """Remove the instrument; False when there was none."""
+        return await rows.delete(database, self.table, {"symbol": symbol})
+
+
+class AccountRepository:
+    """Accounts by account_id."""
+
+    table = "account"
+
+    async def get(self, database: Database, account_id: str) -> Account | None:
+        """Return the account, or None."""
+        row = await rows.find(database, self.table, {"account_id": account_id})
+        return None if row is None else _entity(Account, row)
+
+    async def page(
+        self, database: Database, *, after: Sequence[str] | None, limit: int
+    ) -> list[Account]:
+        """Return accounts in the order of their ids."""
+        found = await rows.page(database, self.table, ["account_id"], after=after, limit=limit)
+        return [_entity(Account, row) for row in found]
+
+    async def put(self, database: Database, account: Account) -> None:
+        """Create or replace the account."""
+        await _put(database, self.table, "account_id", asdict(account))
+
+    async def delete(self, database: Database, account_id: str) -> bool:
+        """Remove the account; False when there was none."""
+        return await rows.delete(database, self.table, {"account_id": account_id})
+
+
+async def _put(database: Database, table: str, key: str, values: dict[str, Any]) -> None:
+    values["updated_at"] = datetime.now(UTC)
+    await rows.upsert(database, table, {key: values.pop(key)}, values)
+
+
+def _entity(kind: Any, row: DictRow) -> Any:
+    return kind(**{field.name: row[field.name] for field in fields(kind)})

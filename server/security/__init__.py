@@ -1,0 +1,1 @@
+"""Keys, signatures and the canonical form of what is signed; libraries do all cryptography."""

@@ -1,0 +1,103 @@
+"""From a parsed request to a judged one: the synchronous middle of every decision call.
+
+Between writing the request and reading the answer nothing may be awaited: the engine has one
+request record and one owner. The rule that an answer is remembered before the next request is
+judged is kept here, too.
+"""
+
+import time
+from dataclasses import dataclass
+
+from riskgate.v1.decision_pb2 import DecideRequest, DecideResponse
+from server.engine import Engine
+from server.errors import RiskgateError
+from server.hotpath.state import CONFLICT, DECIDED, REPEATED
+from server.services.convert import read_decision, read_refusal, write_request
+from server.services.refusal import ORDER_ID_TAKEN, STATE_TOO_OLD, Refusal, refusal_of
+from server.telemetry.decision_counts import DecisionCounts
+
+
+@dataclass(slots=True)
+class Judged:
+    """One answer that has not left yet.
+
+    Attributes:
+        response: The new answer; None when the one stored in the row counts.
+        idempotency_row: Where the answer belongs or is; 0: nowhere.
+        reservation_row: The hold of the answer; 0: none.
+    """
+
+    response: DecideResponse | None
+    idempotency_row: int
+    reservation_row: int
+
+
+class Judge:
+    """Asks the engine.
+
+    Args:
+        engine: The engine; only its owner calls this.
+        counts: Receives every answer; refusals are counted where they leave.
+    """
+
+    def __init__(self, engine: Engine, counts: DecisionCounts) -> None:
+        self._engine = engine
+        self._counts = counts
+
+    def judge(self, message: DecideRequest, received_ns: int) -> Judged | Refusal:
+        """Judge one request; the answer is not yet remembered.
+
+        Args:
+            message: What was asked.
+            received_ns: Clock reading before the request was parsed, Unix nanoseconds.
+        """
+        engine, state = self._engine, self._engine.state
+        try:
+            write_request(message, state.request)
+        except RiskgateError as error:
+            return refusal_of(error)
+        if message.min_state_version > engine.state_version:
+            return STATE_TOO_OLD
+        outcome = engine.decide(received_ns)
+        server_ns = time.time_ns() - received_ns
+        if outcome == DECIDED:
+            response = read_decision(state, explain=message.explain, server_ns=server_ns)
+            decision = state.decision[0]
+            rows = int(decision["idempotency_row"]), int(decision["reservation_row"])
+            return Judged(response, *rows)
+        if outcome == REPEATED:
+            return Judged(None, int(state.decision[0]["idempotency_row"]), 0)
+        if outcome == CONFLICT:
+            return ORDER_ID_TAKEN
+        return refusal_of(read_refusal(state))
+
+    def decide(self, message: DecideRequest, received_ns: int) -> bytes | Refusal:
+        """Judge one request and remember its answer; returns the encoded answer."""
+        judged = self.judge(message, received_ns)
+        if isinstance(judged, Refusal):
+            return judged
+        if judged.response is None:
+            return self.recall(judged.idempotency_row)
+        return self.remember(judged.response, judged.idempotency_row)
+
+    def remember(self, response: DecideResponse, row: int) -> bytes:
+        """Encode an answer and keep it for repetitions; row 0 keeps nothing."""
+        self._counts.add_decision(response.verdict, response.server_ns)
+        answer = response.SerializeToString()
+        if row:
+            self._engine.remember(row, answer)
+        return answer
+
+    def recall(self, row: int) -> bytes:
+        """Return the remembered answer of a repeated request, byte for byte."""
+        self._counts.repeated += 1
+        return self.peek(row)
+
+    def peek(self, row: int) -> bytes:
+        """Return a remembered answer without counting a repetition."""
+        return self._engine.stored_answer(row)
+
+    def cancel(self, judged: Judged) -> None:
+        """Give back the hold of an answer."""
+        if judged.reservation_row:
+            self._engine.cancel(judged.reservation_row)

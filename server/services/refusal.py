@@ -1,0 +1,73 @@
+"""Why a call got no decision, as the caller sees it: status code, field at fault, fixed words.
+
+Everything that the decision port refuses passes through here, alone as a gRPC status or as the
+error of one item of a batch or stream, so no text of an unexpected exception can leave.
+"""
+
+import logging
+from typing import Any, Final, NamedTuple, NoReturn
+
+import grpc
+import grpc.aio
+
+from riskgate.v1.decision_pb2 import RequestError
+from server.errors import BrokenInvariantError, InvalidFieldError, RiskgateError
+
+log = logging.getLogger(__name__)
+
+FIELD_METADATA: Final = "riskgate-field"
+
+
+class Refusal(NamedTuple):
+    """No decision was made.
+
+    Attributes:
+        code: Status of the call.
+        field: Dotted path of the field at fault, "" if it is not about a field.
+        message: Public text.
+    """
+
+    code: grpc.StatusCode
+    field: str
+    message: str
+
+    def to_error(self) -> RequestError:
+        """Return the error of one item."""
+        return RequestError(code=self.code.value[0], field=self.field, message=self.message)
+
+    async def abort(self, context: "grpc.aio.ServicerContext[Any, Any]") -> NoReturn:
+        """End the call with this status; the field is also in the trailing metadata."""
+        metadata = ((FIELD_METADATA, self.field),) if self.field else ()
+        await context.abort(self.code, self.message, metadata)
+
+
+NOT_READY: Final = Refusal(grpc.StatusCode.UNAVAILABLE, "", "the engine is not ready")
+INTERRUPTED: Final = Refusal(grpc.StatusCode.UNAVAILABLE, "", "the call was interrupted")
+TOO_LATE: Final = Refusal(grpc.StatusCode.DEADLINE_EXCEEDED, "", "the deadline has passed")
+TOO_LARGE: Final = Refusal(grpc.StatusCode.RESOURCE_EXHAUSTED, "", "the message is too large")
+ORDER_ID_TAKEN: Final = Refusal(
+    grpc.StatusCode.ALREADY_EXISTS,
+    "client_order_id",
+    "client_order_id: was used for another request",
+)
+STATE_TOO_OLD: Final = Refusal(
+    grpc.StatusCode.FAILED_PRECONDITION,
+    "min_state_version",
+    "min_state_version: the state is not that new yet",
+)
+NO_DIRECTIVES: Final = Refusal(
+    grpc.StatusCode.UNIMPLEMENTED, "", "this release issues no directives"
+)
+INTERNAL: Final = Refusal(grpc.StatusCode.INTERNAL, "", "internal error")
+
+
+def refusal_of(error: Exception) -> Refusal:
+    """Return what the caller is told about an exception; the whole story goes to the log."""
+    if isinstance(error, InvalidFieldError):
+        text = f"{error.field}: {error.problem}"
+        return Refusal(grpc.StatusCode.INVALID_ARGUMENT, error.field, text)
+    if isinstance(error, RiskgateError) and not isinstance(error, BrokenInvariantError):
+        code = grpc.StatusCode[error.grpc_code]
+        return Refusal(code, error.field, error.public_message())
+    log.error("a call failed", exc_info=error)
+    return INTERNAL

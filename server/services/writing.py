@@ -1,0 +1,25 @@
+"""What the writing services share: the parts they work with, and the outcome of a write."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from riskgate.v1 import admin_pb2
+from server.publisher import Publisher
+from server.record.pool import Pool
+
+CREATED: Final = admin_pb2.CHANGE_OUTCOME_CREATED
+UPDATED: Final = admin_pb2.CHANGE_OUTCOME_UPDATED
+UNCHANGED: Final = admin_pb2.CHANGE_OUTCOME_UNCHANGED
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Where services read and write, and whom they wake after a commit."""
+
+    pool: Pool
+    publisher: Publisher
+
+
+def outcome_word(outcome: admin_pb2.ChangeOutcome) -> str:
+    """Return the action of an audit row."""
+    return "create" if outcome == CREATED else "update"

@@ -1,0 +1,210 @@
+"""Settings: read once, frozen, every problem reported together.
+
+Order of precedence: command line, environment (`RISKGATE_*`), file (`riskgate.toml` or
+`riskgate.yaml` in the working directory, or the one that `RISKGATE_SETTINGS_FILE` names), default.
+Every setting has a safe default, so new code starts with an old configuration.
+docs/settings.md holds the same table; a test keeps the two in step.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+    YamlConfigSettingsSource,
+)
+
+from server.errors import ConfigurationError
+
+SETTINGS_FILE_VARIABLE = "RISKGATE_SETTINGS_FILE"
+_PORT_MAX = 65_535
+
+
+def _check_listen_address(address: str) -> str:
+    host, separator, port = address.rpartition(":")
+    if not separator or not host or not port.isdecimal() or int(port) > _PORT_MAX:
+        raise ValueError("must be HOST:PORT with a port of 0 to 65535")
+    return address
+
+
+ListenAddress = Annotated[str, AfterValidator(_check_listen_address)]
+Rows = Annotated[int, Field(ge=16, le=1 << 26)]
+Milliseconds = Annotated[int, Field(ge=1, le=31 * 86_400_000)]
+Bytes = Annotated[int, Field(ge=1024, le=1 << 30)]
+
+
+class Settings(BaseSettings):
+    """All settings of all processes; docs/settings.md is the table of these fields."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="RISKGATE_", env_ignore_empty=True, extra="forbid", frozen=True
+    )
+
+    data_dir: Path = Field(
+        Path(".riskgate"), description="Directory of everything that one stack keeps."
+    )
+    decision_listen: ListenAddress = Field(
+        "127.0.0.1:50051", description="Address of the decision port; port 0 picks a free one."
+    )
+    control_listen: ListenAddress = Field(
+        "127.0.0.1:50052", description="Address of the control port; port 0 picks a free one."
+    )
+    metrics_listen: ListenAddress = Field(
+        "127.0.0.1:9464", description="Address of the Prometheus endpoint; port 0 picks a free one."
+    )
+    database_url: SecretStr | None = Field(
+        None, description="PostgreSQL to use; absent: an embedded one under the data directory."
+    )
+    redis_url: SecretStr | None = Field(
+        None, description="Redis to use; absent: an embedded one under the data directory."
+    )
+    service_user: str = Field(
+        "nobody",
+        min_length=1,
+        max_length=32,
+        description="Account of the embedded services when the supervisor runs as root.",
+    )
+    lane: Literal["grpcio"] = Field(
+        "grpcio", description="What serves the decision port: grpcio is grpc.aio."
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="Least severity that is logged."
+    )
+
+    # How old an input may become is no setting: those bounds are part of the arithmetic, and a
+    # decision must come out the same wherever it is replayed (server/hotpath/layout.py).
+    heartbeat_interval_ms: Annotated[int, Field(ge=50, le=1_000)] = Field(
+        500, description="How often the publisher writes its heartbeat; DEGRADED begins at 2 s."
+    )
+    state_wait_ms_max: Annotated[int, Field(ge=0, le=50)] = Field(
+        50, description="Longest wait for the min_state_version of a request."
+    )
+    reservation_ttl_ms: Annotated[int, Field(ge=1, le=300_000)] = Field(
+        30_000, description="How long an answer holds its risk when the account sets no time."
+    )
+    idempotency_min_age_ms: Milliseconds = Field(
+        600_000, description="An order id is remembered at least this long (10 minutes)."
+    )
+
+    capacity_instruments: Rows = Field(1_024, description="Rows of the instrument table.")
+    capacity_accounts: Rows = Field(131_072, description="Rows of the account table.")
+    capacity_providers: Rows = Field(1_048_576, description="Rows of the provider table.")
+    capacity_symbol_limits: Rows = Field(
+        131_072, description="Rows of the table of limits for one symbol of an account."
+    )
+    capacity_conversion_rates: Rows = Field(4_096, description="Rows of the conversion rate table.")
+    capacity_breakers: Rows = Field(16_384, description="Rows of the circuit breaker table.")
+    capacity_positions: Rows = Field(
+        524_288, description="Rows of the position table, and of the exposure table beside it."
+    )
+    capacity_identities: Rows = Field(4_096, description="Rows of the identity table.")
+    capacity_reservations: Rows = Field(4_194_304, description="Rows of the reservation table.")
+    capacity_idempotency: Rows = Field(1_048_576, description="Rows of the idempotency table.")
+
+    request_bytes_max: Bytes = Field(
+        65_536, description="Largest message that the decision port accepts."
+    )
+    model_bytes_max: Bytes = Field(
+        16_777_216, description="Largest model file that is read at all."
+    )
+    disk_free_bytes_min: Bytes = Field(
+        268_435_456, description="Less free space than this is reported by the doctor."
+    )
+    shutdown_grace_ms: Milliseconds = Field(
+        5_000, description="Time to finish running calls after SIGTERM."
+    )
+    start_timeout_ms: Milliseconds = Field(
+        120_000, description="Longest time until both ports must serve (cold kernels compile)."
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic names it
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - same
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Name the sources; `.env` files and secret folders are not among them."""
+        file = _find_settings_file()
+        if file is None:
+            return init_settings, env_settings
+        if file.suffix == ".toml":
+            return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, file)
+        return init_settings, env_settings, YamlConfigSettingsSource(settings_cls, file)
+
+    def database_url_text(self) -> str:
+        """Return the PostgreSQL URL with its password.
+
+        Raises:
+            ConfigurationError: No URL is set and no supervisor has provided one.
+        """
+        return _reveal("database_url", self.database_url)
+
+    def redis_url_text(self) -> str:
+        """Return the Redis URL with its password.
+
+        Raises:
+            ConfigurationError: No URL is set and no supervisor has provided one.
+        """
+        return _reveal("redis_url", self.redis_url)
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read all sources once; the data directory comes back absolute.
+
+    Args:
+        overrides: what the command line said; a value of None counts as not said.
+
+    Raises:
+        ConfigurationError: At least one setting is wrong; all problems are listed, no values.
+    """
+    said = {name: value for name, value in overrides.items() if value is not None}
+    try:
+        settings = Settings(**said)
+    except ValidationError as error:
+        raise ConfigurationError([_describe(problem) for problem in error.errors()]) from None
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise ConfigurationError([f"settings file: {error}"]) from error
+    absolute = Path(os.path.abspath(settings.data_dir.expanduser()))  # noqa: PTH100 - keeps symlinks
+    return settings.model_copy(update={"data_dir": absolute})
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """Return host and port of a checked HOST:PORT."""
+    host, _, port = address.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+def _find_settings_file() -> Path | None:
+    named = os.environ.get(SETTINGS_FILE_VARIABLE)
+    if named:
+        file = Path(named)
+        if file.suffix not in {".toml", ".yaml", ".yml"} or not file.is_file():
+            raise ConfigurationError(
+                [f"{SETTINGS_FILE_VARIABLE}: must name an existing .toml or .yaml file"]
+            )
+        return file
+    found = [file for file in (Path("riskgate.toml"), Path("riskgate.yaml")) if file.is_file()]
+    if len(found) > 1:
+        raise ConfigurationError(["riskgate.toml and riskgate.yaml both exist: keep one"])
+    return found[0] if found else None
+
+
+def _describe(problem: Any) -> str:
+    # The value is left out on purpose: it may be a URL with a password.
+    name = ".".join(str(part) for part in problem["loc"]) or "settings"
+    return f"{name}: {problem['msg'].removeprefix('Value error, ')}"
+
+
+def _reveal(name: str, secret: SecretStr | None) -> str:
+    if secret is None:
+        raise ConfigurationError([f"{name}: not set; run `riskgate serve` or set it"])
+    return secret.get_secret_value()

@@ -1,0 +1,149 @@
+"""The world itself: clock, mix of events, and the requests and reports that refer to earlier ones."""
+
+from collections import deque
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from server.hotpath.layout import SECOND_NS
+from server.hotpath.memory import Capacity
+from tests.cases.changes import ACCOUNTS, ChangeMaker
+from tests.cases.markets import MARKETS
+from tests.cases.reports import ReportMaker
+from tests.cases.requests import CHUNK, RequestMaker
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+START_NS: Final = 1_770_000_000 * SECOND_NS
+
+
+class Change(NamedTuple):
+    kind: int
+    version: int
+    rows: Array
+    deleted: bool
+    reading_ns: int
+
+
+class Decide(NamedTuple):
+    row: Any
+    reading_ns: int
+
+
+class Report(NamedTuple):
+    row: Any
+    reading_ns: int
+
+
+Event = Change | Decide | Report
+
+ROOMY: Final = Capacity(
+    instruments=32, accounts=16, providers=64, overrides=256, rates=64, breakers=256,
+    positions=512, exposures=512, windows=16, identities=16, reservations=4_096,
+    idempotency=8_192, answer_bytes=1 << 24,
+)  # fmt: skip
+# A table of 64 leaves 8 rows to an account, and the last row to exits.
+NARROW: Final = ROOMY._replace(positions=40, reservations=64, idempotency=64)
+# Few accounts fill the whole table: the quota is out of reach.
+SHARED: Final = ROOMY._replace(reservations=24, idempotency=24)
+
+_ADVANCES_NS: Final = np.array([
+    0, 1, 1_000, 1_000_000, 1 << 20, 50_000_000, 400_000_000, SECOND_NS, 2 * SECOND_NS,
+    2 * SECOND_NS + 1, 5 * SECOND_NS, -SECOND_NS, -10 * SECOND_NS,
+])  # fmt: skip
+_ADVANCE_WEIGHTS: Final = np.array([60, 4, 4, 15, 5, 12, 2, 0.6, 0.3, 0.3, 0.2, 0.3, 0.1])
+_LEAPS_NS: Final = (
+    5 * SECOND_NS + 1, 31 * SECOND_NS, 120 * SECOND_NS, 3_601 * SECOND_NS, 86_400 * SECOND_NS,
+)  # fmt: skip
+
+
+class World:
+    """One seeded sequence of events.
+
+    Attributes:
+        capacity: Of the engine that is to take them.
+        restarted: Whether that engine restarts at `started_at_ns`.
+        idempotency_min_age_ns: Of that engine.
+        sequence: Last sequence number seen by the driver; reports count back from it.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.rng = np.random.default_rng(seed)
+        self.capacity = (ROOMY, NARROW, ROOMY, SHARED)[seed % 4]
+        self.restarted = seed % 5 == 4
+        self.started_at_ns = START_NS
+        self.idempotency_min_age_ns = SECOND_NS // 2 if seed % 3 else 10 * SECOND_NS
+        self.sequence = 0
+        self._reading = START_NS
+        self._clock = START_NS
+        self._planned: deque[Event] = deque()
+        self._changes = ChangeMaker(self.rng, extreme=seed % 6 == 5)
+        self._requests = RequestMaker(self.rng, extreme=seed % 6 == 5)
+        self._reports = ReportMaker(self.rng)
+        self._chunk: list[int] = []
+        self._moves: list[int] = []
+
+    def initial_changes(self) -> list[Event]:
+        """Return what a start-up brings: everything once, with a heartbeat last; some ask before it."""
+        events: list[Event] = [
+            Change(kind, version, rows, False, self._clock)
+            for kind, version, rows in self._changes.initial(self._clock)
+        ]
+        early = [Decide(self._requests.next_row(), self._clock) for _ in range(4)]
+        return [*events[:-1], *early, events[-1]]
+
+    def next_event(self) -> Event:
+        if self._planned:
+            return self._planned.popleft()
+        if not self._chunk:
+            weights = (0.70, 0.155, 0.14, 0.002, 0.003)
+            self._chunk = self.rng.choice(len(weights), CHUNK, p=weights).tolist()
+            share = _ADVANCE_WEIGHTS / _ADVANCE_WEIGHTS.sum()
+            self._moves = self.rng.choice(_ADVANCES_NS, CHUNK, p=share).tolist()
+        pick = self._chunk.pop()
+        self._tick(self._moves.pop())
+        if pick == 0:
+            return Decide(self._requests.next_row(), self._reading)
+        if pick == 1:
+            row = self._reports.next_row(self._requests, self._clock, self.sequence)
+            return Report(row, self._reading)
+        if pick == 2:
+            kind, version, rows, deleted = self._changes.next(self._clock)
+            return Change(kind, version, rows, deleted, self._reading)
+        if pick == 3:
+            self._plan_stall()
+        else:
+            self._plan_leap()
+        return self._planned.popleft()
+
+    def _tick(self, move_ns: int) -> None:
+        # A reading may go back; the next one goes on from the furthest so far.
+        self._reading = self._clock + move_ns
+        self._clock = max(self._clock, self._reading)
+
+    def _plan_change(self, kind: int) -> None:
+        rows = self._changes.make(kind, self._clock)
+        self._planned.append(Change(kind, 0, rows, False, self._reading))
+
+    def _plan_stall(self) -> None:
+        """The feed falls silent for half a minute, in steps that are no leap of the clock."""
+        late = int(self.rng.integers(-2, 3))
+        self._plan_change(11)
+        for step in range(7):
+            self._tick(30 * SECOND_NS // 7 + (late + 5 if step == 6 else 0))
+            self._plan_change(12)
+            if step in (0, 5, 6):
+                for _ in range(2):
+                    row = self._requests.next_row()
+                    self._planned.append(Decide(row, self._reading))
+        self._plan_change(11)
+
+    def _plan_leap(self) -> None:
+        self._tick(int(self.rng.choice(_LEAPS_NS)))
+        self._plan_change(12)
+        self._planned.append(Decide(self._requests.next_row(), self._reading))
+        if self.rng.random() < 0.9:
+            self._plan_change(11)
+        for kind in (10, *(5 for _ in MARKETS), *(13 for _ in ACCOUNTS), 6, 6):
+            if self.rng.random() < 0.6:
+                self._plan_change(kind)

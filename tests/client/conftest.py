@@ -1,0 +1,88 @@
+"""A real gRPC server whose answers a test scripts, and one way to drive both clients."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import grpc
+import pytest
+
+import riskgate
+from riskgate.v1 import decision_pb2 as pb
+from riskgate.v1 import decision_pb2_grpc
+
+Script = Callable[[Any, grpc.ServicerContext, int], Any]
+
+
+class ScriptedGate(decision_pb2_grpc.DecisionServiceServicer):
+    """Answers each call with the script and keeps what it was sent."""
+
+    def __init__(self) -> None:
+        self.address = ""
+        self.script: Script = lambda *given: pb.DecideResponse(decision_id=given[-1])
+        self.received: list[Any] = []
+        self._lock = threading.Lock()
+
+    def _answer(self, request: Any, context: grpc.ServicerContext) -> Any:
+        with self._lock:
+            self.received.append(request)
+            number = len(self.received)
+        return self.script(request, context, number)
+
+    Decide = DecideBatch = ReportExecution = SyncAccount = _answer
+
+    def DecideStream(self, items: Any, context: grpc.ServicerContext) -> Iterator[Any]:  # noqa: N802
+        for item in items:
+            yield self._answer(item, context)
+
+
+@pytest.fixture
+def gate() -> Iterator[ScriptedGate]:
+    servicer = ScriptedGate()
+    server = grpc.server(ThreadPoolExecutor(max_workers=4))
+    decision_pb2_grpc.add_DecisionServiceServicer_to_server(servicer, server)
+    servicer.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    server.start()
+    yield servicer
+    server.stop(grace=None).wait()
+
+
+class BlockingDriver:
+    """Makes one call with `Client`."""
+
+    @staticmethod
+    def call(address: str, method: str, *args: Any, **keywords: Any) -> Any:
+        with riskgate.Client(address) as client:
+            return getattr(client, method)(*args, **keywords)
+
+    @staticmethod
+    def stream(address: str, requests: list[pb.DecideRequest]) -> list[Any]:
+        with riskgate.Client(address) as client:
+            return list(client.stream(requests))
+
+
+class AsyncDriver:
+    """Makes one call with `AsyncClient`."""
+
+    @staticmethod
+    def call(address: str, method: str, *args: Any, **keywords: Any) -> Any:
+        async def run() -> Any:
+            async with riskgate.AsyncClient(address) as client:
+                return await getattr(client, method)(*args, **keywords)
+
+        return asyncio.run(run())
+
+    @staticmethod
+    def stream(address: str, requests: list[pb.DecideRequest]) -> list[Any]:
+        async def run() -> list[Any]:
+            async with riskgate.AsyncClient(address) as client:
+                return [outcome async for outcome in client.stream(requests)]
+
+        return asyncio.run(run())
+
+
+@pytest.fixture(params=[BlockingDriver, AsyncDriver], ids=["sync", "aio"])
+def driver(request: pytest.FixtureRequest) -> Any:
+    return request.param

@@ -1,0 +1,267 @@
+"""What became of orders: reports of execution (page, section 6)."""
+
+from typing import Any
+
+from server.hotpath.state import (
+    P_RANGE,
+    P_REQUIRED,
+    REPORT_ACCOUNT_UNKNOWN,
+    REPORT_APPLIED,
+    REPORT_DUPLICATE,
+    REPORT_FULL,
+    REPORT_HAS_COMMISSION,
+    REPORT_HAS_CUMULATIVE,
+    REPORT_HAS_LOTS,
+    REPORT_HAS_PNL,
+    REPORT_HAS_PRICE,
+    REPORT_INVALID,
+    REPORT_UNMATCHED,
+    RESERVATION_HELD,
+    RESERVATION_WORKING,
+)
+from tests.reference.arithmetic import lot_steps, micros, price_ticks
+from tests.reference.books import CONSECUTIVE_LOSSES, Account, Books, Hold, Position
+from tests.reference.rows import NO_ID, NO_SYMBOL, read_report
+from tests.reference.sizing import notional_per_lot
+from tests.reference.validity import BUY, CLOSE, FILL, PARTIAL_FILL, fault, find_report_fault
+
+ACK = 1
+ENDS = (4, 5, 6)  # REJECT, CANCEL, EXPIRE
+MOVES = (PARTIAL_FILL, FILL, CLOSE)
+
+
+class Reports:
+    """Applies reports to the books."""
+
+    def __init__(self, books: Books) -> None:
+        self.books = books
+
+    def report(self, row: Any) -> dict[str, Any]:
+        report, books = read_report(row), self.books
+        found = find_report_fault(report)
+        if found is not None:
+            return self._refused(REPORT_INVALID, found)
+        account = books.accounts.get(report.account_id)
+        if account is None or not account.alive:
+            return self._refused(REPORT_ACCOUNT_UNKNOWN)
+        key = (report.account_id, report.report_id)
+        if key in books.seen_reports:
+            hold = self._find_hold(account, report)
+            return self._result(REPORT_DUPLICATE, account, report, hold)
+        hold = self._find_hold(account, report)
+        moves = report.kind in MOVES
+        if hold is None and moves:
+            if report.symbol == NO_SYMBOL:
+                return self._refused(REPORT_INVALID, fault("symbol", P_REQUIRED))
+            if report.side not in (1, 2):
+                problem = P_REQUIRED if report.side == 0 else P_RANGE
+                return self._refused(REPORT_INVALID, fault("side", problem))
+            if report.symbol not in books.instruments:
+                return self._refused(REPORT_INVALID, fault("symbol", P_RANGE))
+        instrument = books.instruments[report.symbol] if hold is None and moves else None
+        if hold is not None:
+            instrument = hold.instrument
+        if moves:
+            for field, bit in (
+                ("lots", REPORT_HAS_LOTS),
+                ("cumulative_lots", REPORT_HAS_CUMULATIVE),
+            ):
+                if report.present & bit and lot_steps(getattr(report, field), instrument) is None:
+                    return self._refused(REPORT_INVALID, fault(field, P_RANGE))
+            if not books.has_room_for_positions(self._rows_needed(account, report, hold)):
+                return self._refused(REPORT_FULL)
+        books.sequence += 1
+        books.roll(account)
+        self._remember(key)
+        if moves:
+            self._move(account, report, hold, instrument)
+        elif hold is not None:
+            self._settle(report, hold)
+        self._book_money(account, report)
+        books.refresh(account)
+        outcome = REPORT_UNMATCHED if hold is None else REPORT_APPLIED
+        return self._result(outcome, account, report, hold)
+
+    def _find_hold(self, account: Account, report: Any) -> Hold | None:
+        found = self.books.find_hold(account, report.client_order_id)
+        if found is None and report.decision_id:
+            found = self.books.holds.get(report.decision_id)
+        return found if found is not None and found.account is account else None
+
+    def _remember(self, key: tuple[bytes, bytes]) -> None:
+        seen = self.books.seen_reports
+        if len(seen) >= self.books.capacity.idempotency:
+            seen.popitem(last=False)
+        seen[key] = None
+
+    def _settle(self, report: Any, hold: Hold) -> None:
+        if report.kind == ACK and hold.state == RESERVATION_HELD:
+            hold.state = RESERVATION_WORKING
+        elif report.kind in ENDS and hold.in_use:
+            self.books.close_hold(hold)
+
+    def _rows_needed(self, account: Account, report: Any, hold: Hold | None) -> int:
+        symbol = report.symbol if hold is None else hold.instrument.symbol
+        names = {(symbol, report.position_id), (symbol, NO_ID)}
+        if hold is not None and report.position_id == NO_ID:
+            names = {(symbol, hold.position.position_id), (symbol, NO_ID)}
+        return sum(name not in account.positions for name in names)
+
+    # --- Moving positions ---------------------------------------------------------------------
+
+    def _move(self, account: Account, report: Any, hold: Hold | None, instrument: Any) -> None:
+        closes = report.kind == CLOSE
+        steps = self._new_steps(report, hold, instrument)
+        side = report.side if hold is None else hold.side
+        signed = steps if (side == BUY) != closes else -steps
+        price = 0
+        if report.present & REPORT_HAS_PRICE:
+            price, _problem = price_ticks(report.price, instrument)
+        if price == 0 and hold is not None:
+            price = hold.entry_ticks
+        row = self._row_of(account, report, hold, instrument)
+        risk = notional = 0
+        if hold is not None:
+            if not closes:
+                risk, notional = self._commit(hold, steps)
+                hold.filled += steps
+            else:
+                hold.closed += steps
+        elif not closes:
+            notional = self._unmatched_notional(account, instrument, steps, price or cost_of(row))
+        self._shift(account, instrument, row, signed, price, risk, notional)
+        if row.position_id != NO_ID:
+            net = self.books.position(account, instrument.symbol)
+            self._shift(account, instrument, net, signed, price, 0, 0)
+        if hold is not None and report.kind == FILL and hold.in_use:
+            self.books.close_hold(hold)
+        self.books.forget_if_flat(account, row)
+
+    def _new_steps(self, report: Any, hold: Hold | None, instrument: Any) -> int:
+        if report.present & REPORT_HAS_CUMULATIVE:
+            parsed = lot_steps(report.cumulative_lots, instrument)
+            assert parsed is not None
+            before = 0
+            if hold is not None:
+                before = hold.closed if report.kind == CLOSE else hold.filled
+            return max(0, parsed[0] - before)
+        parsed = lot_steps(report.lots, instrument)
+        assert parsed is not None
+        return parsed[0]
+
+    def _row_of(
+        self, account: Account, report: Any, hold: Hold | None, instrument: Any
+    ) -> Position:
+        if report.position_id == NO_ID and hold is not None:
+            # The row of an exit may have been forgotten meanwhile: it then starts anew.
+            return self.books.position(account, hold.position.instrument, hold.position.position_id)
+        return self.books.position(account, instrument.symbol, report.position_id)
+
+    def _commit(self, hold: Hold, steps: int) -> tuple[int, int]:
+        """Take `steps` out of the hold and return the risk and notional that they bring along."""
+        exact = self.books.exact
+        part = min(steps, hold.left) if hold.in_use else 0
+        risk = notional = 0
+        if part:
+            risk = exact.mul_div(hold.risk, part, hold.left)
+            notional = exact.mul_div(hold.notional, part, hold.left)
+            self.books.shift_hold(hold, -1, part, risk, notional)
+            hold.left -= part
+            hold.risk -= risk
+            hold.notional -= notional
+        over = steps - part
+        risk += exact.cost(over, hold.loss_per_lot, hold.instrument)
+        notional += exact.cost(over, hold.notional_per_lot, hold.instrument)
+        return risk, notional
+
+    def _unmatched_notional(self, account: Account, instrument: Any, steps: int, price: int) -> int:
+        exact, rate = self.books.exact, 10**12
+        if instrument.quote_currency != account.spec.currency:
+            row = self.books.rates.get((instrument.quote_currency, account.spec.currency))
+            if row is None:
+                return 0
+            rate = row.rate_picos
+        per_lot = notional_per_lot(exact, price, rate, instrument)
+        return exact.cost(steps, per_lot, instrument)
+
+    def _shift(
+        self,
+        account: Account,
+        instrument: Any,
+        row: Position,
+        signed: int,
+        price: int,
+        risk: int,
+        notional: int,
+    ) -> None:
+        exact, exposure = self.books.exact, self.books.exposure(account, instrument)
+        size, opens = abs(signed), abs(signed)
+        price = price or cost_of(row)
+        if row.net * signed < 0:
+            net = abs(row.net)
+            closes = min(net, size)
+            freed_risk = exact.mul_div(row.open_risk, closes, net)
+            freed_notional = exact.mul_div(row.open_notional, closes, net)
+            row.cost_ticks -= exact.mul_div(row.cost_ticks, closes, net)
+            row.open_risk -= freed_risk
+            row.open_notional -= freed_notional
+            account.open_risk -= freed_risk
+            account.open_notional -= freed_notional
+            exposure.open -= freed_notional
+            opens = size - closes
+            risk = exact.mul_div(risk, opens, size, up=True)
+            notional = exact.mul_div(notional, opens, size, up=True)
+        row.net += signed
+        row.cost_ticks += opens * price
+        row.open_risk += risk
+        row.open_notional += notional
+        account.open_risk += risk
+        account.open_notional += notional
+        exposure.open += notional
+
+    # --- Orders and money ---------------------------------------------------------------------
+
+    def _book_money(self, account: Account, report: Any) -> None:
+        has_pnl = bool(report.present & REPORT_HAS_PNL)
+        pnl = micros(report.realised_pnl) if has_pnl else 0
+        paid = micros(report.commission) if report.present & REPORT_HAS_COMMISSION else 0
+        event_time = report.event_time_ns or self.books.now
+        if event_time > account.equity_at:
+            account.equity += pnl - paid
+            account.peak = max(account.peak, account.equity)
+        if not has_pnl:
+            return
+        if pnl >= 0:
+            account.consecutive_losses = 0
+            for breaker in account.breakers:
+                if breaker.definition.condition == CONSECUTIVE_LOSSES:
+                    breaker.close()
+            return
+        account.consecutive_losses += 1
+        configuration = account.configuration
+        threshold = 0 if configuration is None else configuration.consecutive_loss_threshold
+        if 0 < threshold <= account.consecutive_losses:
+            account.cooling_until = self.books.now + configuration.cooling_off_ns
+
+    # --- Results ------------------------------------------------------------------------------
+
+    def _refused(self, outcome: int, found: tuple[int, int] = (0, 0)) -> dict[str, Any]:
+        return {"outcome": outcome, "field": found[0], "problem": found[1]}
+
+    def _result(
+        self, outcome: int, account: Account, report: Any, hold: Hold | None
+    ) -> dict[str, Any]:
+        symbol = report.symbol if hold is None else hold.instrument.symbol
+        net = account.positions.get((symbol, NO_ID))
+        return {
+            "sequence": self.books.sequence,
+            "outcome": outcome,
+            "equity_micros": account.equity,
+            "held_steps": 0 if hold is None else hold.left,
+            "position_steps": 0 if net is None else net.net,
+        }
+
+
+def cost_of(row: Position) -> int:
+    """Return the average entry of a row in ticks, 0 when it is flat."""
+    return abs(row.cost_ticks) // abs(row.net) if row.net else 0

@@ -1,0 +1,1 @@
+"""One module per purpose: how its model is fitted."""
