@@ -95,6 +95,12 @@ def run(console: Console, stack: Stack, data: Path | None, work: Path) -> None:
         step = _Steps(progress)
         step.begin("start PostgreSQL, Redis, control and engine")
         market = load_market(data, work)
+        stack.wait_for_author_key()
+        # Training and the engine's first compilation of its kernels take a core each.
+        training = stack.start_command(
+            *("train slippage", "--data", market.folder),
+            *("--out", work / "model", "--version", MODEL_VERSION),
+        )
         stack.wait_until_ready()
         step.begin("apply the sample")
         stack.run("apply", "-f", SAMPLE)
@@ -102,8 +108,10 @@ def run(console: Console, stack: Stack, data: Path | None, work: Path) -> None:
         step.begin("work out provider metrics and scores")
         metrics = provider_metrics(market.trades, market.fills, _START_EQUITY)
         pushed = push_provider_metrics(metrics, read_address("control", stack.data_dir), "demo")
-        step.begin("train a slippage model, sign it, have it verified, approve and activate it")
-        model, trained = ship_model(stack, market, work)
+        step.begin("train and sign a slippage model")
+        trained = training.wait()
+        step.begin("have the model verified, approve and activate it")
+        model = ship_model(stack, work / "model")
         orders, left_out = build_orders(
             market.trades, market.fills, with_samples=market.is_simulated
         )
@@ -111,7 +119,10 @@ def run(console: Console, stack: Stack, data: Path | None, work: Path) -> None:
         step.begin("ask, fill, close, report", total=len(orders) + len(samples))
         with riskgate.connect(stack.data_dir) as gate:
             router = Router(gate, build_contracts(instruments, rates))
-            answered = [step.advance(router.send(order)) for order in samples]
+            answered = []
+            for order in samples:
+                answered.append(step.advance(router.send(order)))
+                router.close_all()
             sent = [step.advance(router.send(order)) for order in orders]
             router.close_all()
     show(console, market, (len(orders), left_out), instruments, rates)
@@ -148,17 +159,13 @@ def describe_instruments(
     return instruments, rates
 
 
-def ship_model(stack: Stack, market: Market, work: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Train, push, approve and activate a model, and wait until the engine answers with it.
+def ship_model(stack: Stack, artifact: Path) -> dict[str, Any]:
+    """Push, approve and activate a model, and wait until the engine answers with it.
 
     Returns:
-        What the register says about it, and what the trainer does.
+        What the register says about it.
     """
-    out = work / "model"
-    trained: dict[str, Any] = stack.run(
-        "train slippage", "--data", market.folder, "--out", out, "--version", MODEL_VERSION
-    )
-    stack.run("models push", out, "--by", "demo author")
+    stack.run("models push", artifact, "--by", "demo author")
     stack.run("models approve", MODEL_VERSION, "--by", "demo approver")
     model: dict[str, Any] = stack.run("models activate", MODEL_VERSION, "--by", "demo approver")
     question = Order(
@@ -179,7 +186,8 @@ def ship_model(stack: Stack, market: Market, work: Path) -> tuple[dict[str, Any]
             if time.monotonic() > ends_at_s:
                 raise StackError("the engine does not use the activated model")
             time.sleep(_POLL_S)
-    return model["model"], trained
+    registered: dict[str, Any] = model["model"]
+    return registered
 
 
 def build_contracts(

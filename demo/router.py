@@ -56,7 +56,6 @@ class Router:
         self.reports: Counter[str] = Counter()
         self.profit: defaultdict[str, float] = defaultdict(float)
         self.open_lots: dict[tuple[str, str], float] = {}
-        self.held_lots = 0.0
 
     def send(self, order: Order) -> Answered:
         """Ask about an order; fill it when it may go, and close the oldest when many are open."""
@@ -130,4 +129,3 @@ class Router:
         )
         self.reports[kind] += 1
         self.open_lots[order.account_id, order.symbol] = answer.position_lots
-        self.held_lots = answer.held_lots

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +28,45 @@ _LOG_TAIL_CHARACTERS: Final = 2_000
 
 class StackError(Exception):
     """The stack did not start, or a command against it failed; holds what it said."""
+
+
+class Command:
+    """A command that runs beside the demo.
+
+    Args:
+        name: For the error.
+        words: Program and arguments; it prints one JSON document.
+    """
+
+    def __init__(self, name: str, words: list[str]) -> None:
+        self._name = name
+        self._process = subprocess.Popen(
+            words,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def wait(self) -> Any:
+        """Return the document that the command printed.
+
+        Raises:
+            StackError: It failed or took too long; holds what it printed.
+        """
+        try:
+            printed, said = self._process.communicate(timeout=_COMMAND_TIMEOUT_S)
+        except subprocess.TimeoutExpired as error:
+            raise StackError(f"{self._name}: took longer than {_COMMAND_TIMEOUT_S} s") from error
+        if self._process.returncode != 0:
+            raise StackError(f"{self._name}:\n{(said + printed).strip()}")
+        return json.loads(printed)
+
+    def end(self) -> None:
+        """End it when it still runs."""
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.communicate()
 
 
 class Stack:
@@ -49,6 +89,7 @@ class Stack:
         self.data_dir = data_dir
         self.log_path = data_dir.with_name(f"{data_dir.name}.log")
         self._process: subprocess.Popen[bytes] | None = None
+        self._commands: list[Command] = []
 
     def __enter__(self) -> Self:
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
@@ -78,13 +119,7 @@ class Stack:
         Raises:
             StackError: The server ended or took too long; holds the end of its log.
         """
-        ends_at_s = time.monotonic() + _READY_TIMEOUT_S
-        while not self._is_ready():
-            if self._process is None or self._process.poll() is not None:
-                raise StackError(f"the server ended while starting:\n{self._read_log_tail()}")
-            if time.monotonic() > ends_at_s:
-                raise StackError(f"the server is not ready:\n{self._read_log_tail()}")
-            time.sleep(_POLL_S)
+        self._wait_until(self._is_ready, "is not ready")
 
     def run(self, command: str, *arguments: str | Path) -> Any:
         """Run a `riskgate` command with --json against the stack and return its document.
@@ -92,17 +127,27 @@ class Stack:
         Raises:
             StackError: The command failed; holds what it printed.
         """
-        line = [*_build_command(command, self.data_dir, *map(str, arguments)), "--json"]
-        done = subprocess.run(
-            line, capture_output=True, check=False, text=True, timeout=_COMMAND_TIMEOUT_S
-        )
-        if done.returncode != 0:
-            said = (done.stderr + done.stdout).strip()
-            raise StackError(f"riskgate {command} {' '.join(map(str, arguments))}:\n{said}")
-        return json.loads(done.stdout)
+        return self.start_command(command, *arguments).wait()
+
+    def start_command(self, command: str, *arguments: str | Path) -> "Command":
+        """Start such a command beside what else happens; it ends with the stack."""
+        words = _build_command(command, self.data_dir, *map(str, arguments))
+        started = Command(f"riskgate {command} {' '.join(map(str, arguments))}", [*words, "--json"])
+        self._commands.append(started)
+        return started
+
+    def wait_for_author_key(self) -> None:
+        """Wait until the server has made the key that the trainer signs with.
+
+        Raises:
+            StackError: The server ended or took too long; holds the end of its log.
+        """
+        self._wait_until((self.data_dir / "keys" / "author.pem").is_file, "has not made its keys")
 
     def stop(self) -> None:
-        """Stop the stack in order, at most once."""
+        """Stop the stack in order, at most once, after what still runs against it."""
+        for command in self._commands:
+            command.end()
         process, self._process = self._process, None
         if process is None or process.poll() is not None:
             return
@@ -113,6 +158,15 @@ class Stack:
             # Its children end with it.
             process.kill()
             process.wait()
+
+    def _wait_until(self, holds: Callable[[], bool], problem: str) -> None:
+        ends_at_s = time.monotonic() + _READY_TIMEOUT_S
+        while not holds():
+            if self._process is None or self._process.poll() is not None:
+                raise StackError(f"the server ended while starting:\n{self._read_log_tail()}")
+            if time.monotonic() > ends_at_s:
+                raise StackError(f"the server {problem}:\n{self._read_log_tail()}")
+            time.sleep(_POLL_S)
 
     def _is_ready(self) -> bool:
         try:

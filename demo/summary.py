@@ -50,7 +50,12 @@ def show_counts(console: Console, sent: Sequence[Answered]) -> None:
     why = Table("reason", "orders", title="Reasons and notes")
     for name, count in reasons.most_common():
         why.add_row(name, f"{count:,}")
-    console.print(verdicts, why)
+    console.print(verdicts)
+    console.print(
+        "  account123 is under low_risk: two losses in a row, and it rests for two hours.",
+        style="dim",
+    )
+    console.print(why)
 
 
 def show_latency(console: Console, sent: Sequence[Answered]) -> None:

@@ -1,6 +1,25 @@
 """What the broker says about an account, and where the engine believed otherwise."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from server.hotpath.layout import MICROS, SYMBOL_WORDS, text, words
+from server.hotpath.state import (
+    DIFFERENCE_EQUITY,
+    DIFFERENCE_ORDER,
+    DIFFERENCE_POSITION,
+    SYNC_ORDER,
+    SYNC_POSITION,
+)
+
+if TYPE_CHECKING:
+    from server.hotpath.memory import State
+
+Rows = np.ndarray[Any, np.dtype[Any]]
 
 
 class BrokerPosition(NamedTuple):
@@ -57,3 +76,51 @@ class Difference(NamedTuple):
     id: str
     engine_value: float
     broker_value: float
+
+
+def position_rows(positions: list[BrokerPosition]) -> Rows:
+    """Pack positions into SYNC_POSITION rows."""
+    rows = np.zeros(len(positions), SYNC_POSITION)
+    for row, position in zip(rows, positions, strict=True):
+        row["position_id"] = words(position.position_id)
+        row["symbol"] = words(position.symbol, SYMBOL_WORDS)
+        row["side"] = position.side
+        row["lots"] = position.lots
+        row["average_price"] = position.average_price
+        row["stop_loss"] = math.nan if position.stop_loss is None else position.stop_loss
+    return rows
+
+
+def order_rows(orders: list[BrokerOrder]) -> Rows:
+    """Pack working orders into SYNC_ORDER rows."""
+    rows = np.zeros(len(orders), SYNC_ORDER)
+    for row, order in zip(rows, orders, strict=True):
+        row["client_order_id"] = words(order.client_order_id)
+        row["symbol"] = words(order.symbol, SYMBOL_WORDS)
+        row["side"] = order.side
+        row["lots"] = order.lots
+    return rows
+
+
+def read_differences(state: State, rows: Rows, orders: list[BrokerOrder]) -> list[Difference]:
+    """Name what DIFFERENCE rows point at, in lots and money."""
+    return [_read_difference(state, row, orders) for row in rows]
+
+
+def _read_difference(state: State, row: Rows, orders: list[BrokerOrder]) -> Difference:
+    subject = int(row["subject"])
+    if subject == DIFFERENCE_EQUITY:
+        return Difference("equity", "", "", row["engine_value"] / MICROS, row["broker_value"] / MICROS)
+    if subject == DIFFERENCE_ORDER:
+        order = orders[int(row["row"])]
+        return Difference("working_order", order.symbol, order.client_order_id, 0.0, order.lots)
+    if subject == DIFFERENCE_POSITION:
+        source, name = state.positions.rows[int(row["row"])], "position"
+        label = text(source["position_id"])
+    else:
+        source, name = state.reservations.rows[int(row["row"])], "working_order"
+        label = f"decision {int(source['decision_id'])}"
+    instrument = state.instruments.rows[int(source["instrument_row"])]
+    step = float(instrument["lot_mantissa"]) / float(instrument["lot_scale"])
+    values = (round(float(row[column]) * step, 8) for column in ("engine_value", "broker_value"))
+    return Difference(name, text(instrument["symbol"]), label, *values)

@@ -219,7 +219,7 @@ class _Examination:
         return answer
 
     def _read_feed(self) -> FeedState:
-        url = self._state.redis_url if self._state else self._settings.redis_url_text()
+        url = self._redis_url()
         try:
             return read_feed(url)
         except RiskgateError as error:
@@ -231,7 +231,18 @@ class _Examination:
         return f"the supervisor restarts it; see {log}" if embedded else "start that server"
 
     def _database_url(self) -> str:
-        return self._state.database_url if self._state else self._settings.database_url_text()
+        if self._state is not None:
+            return self._state.database_url
+        if self._settings.database_url is None:
+            raise Problem("no PostgreSQL was started or named", _START)
+        return self._settings.database_url_text()
+
+    def _redis_url(self) -> str:
+        if self._state is not None:
+            return self._state.redis_url
+        if self._settings.redis_url is None:
+            raise Problem("no Redis was started or named", _START)
+        return self._settings.redis_url_text()
 
     def _decision_address(self) -> str:
         return self._state.decision_address if self._state else self._settings.decision_listen

@@ -13,6 +13,8 @@ import numpy as np
 from google.protobuf.message import DecodeError
 
 from riskgate.v1 import state_pb2
+from server.broker_view import order_rows, position_rows, read_differences
+from server.errors import NotFoundError
 from server.hotpath import apply
 from server.hotpath.clock import take_reading_nb
 from server.hotpath.decide import decide_nb
@@ -20,6 +22,7 @@ from server.hotpath.layout import (
     CHANGE_ROWS,
     ID_WORDS,
     LAYOUT_VERSION,
+    NOT_SET,
     SYMBOL_WORDS,
     currency_word,
     words,
@@ -29,18 +32,23 @@ from server.hotpath.reports import report_nb
 from server.hotpath.reservations import release_nb
 from server.hotpath.ring import new_ring, pop_nb, push_nb
 from server.hotpath.memory import Capacity, new_state
-from server.hotpath.state import WHEEL_SHIFT
+from server.hotpath.state import DIFFERENCE, WHEEL_SHIFT
+from server.hotpath.sync import forget_flat_positions_nb, sync_nb
+from server.hotpath.table import find_nb
 from server.policy import default_policy_row
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from server.broker_view import BrokerOrder, BrokerPosition, Difference
     from server.hotpath.memory import State
+    from server.hotpath.table import Table
 
     Rows = np.ndarray[Any, np.dtype[Any]]
 
 RING_BYTES = 1 << 22
 CHANGE_BYTES_MAX = 1 << 17
+DIFFERENCES_MAX = 16_384
 
 INSTRUMENT, ACCOUNT, RISK_CONFIGURATION, PROVIDER, MARKET, CONVERSION_RATE, BREAKER, POLICY = range(1, 9)
 MODEL, WINDOW, HEARTBEAT, CLOCK, EQUITY, SESSION = range(9, 15)
@@ -78,7 +86,7 @@ class Engine:
         engine["wheel_tick"] = started_at_ns >> WHEEL_SHIFT
         self.state.policy[:] = default_policy_row()
         self._ring = new_ring(RING_BYTES)
-        self._popped = np.zeros(CHANGE_BYTES_MAX, np.uint8)
+        self._popped = np.zeros(RING_BYTES, np.uint8)
         self._producer = threading.Lock()
         self.refused_changes = 0
 
@@ -213,6 +221,44 @@ class Engine:
         self.state.report[0] = report
         self.state.report_result[0]["outcome"] = self.report(reading_ns)
         return self.state.report_result[0].copy()
+
+    def sync(
+        self,
+        account_id: str,
+        equity_micros: int | None,
+        as_of_ns: int,
+        positions: list[BrokerPosition],
+        orders: list[BrokerOrder],
+        reading_ns: int,
+    ) -> list[Difference]:
+        """Replace an account's equity, positions and working orders by the broker's; return what differed. Owner only.
+
+        Raises:
+            NotFoundError: the account or a symbol is unknown; nothing has changed.
+        """
+        account_row = self._find_live(self.state.accounts, "account", account_id, ID_WORDS)
+        for item in (*positions, *orders):
+            self._find_live(self.state.instruments, "symbol", item.symbol, SYMBOL_WORDS)
+        differences = np.zeros(DIFFERENCES_MAX, DIFFERENCE)
+        count = sync_nb(
+            self._memory,
+            account_row,
+            NOT_SET if equity_micros is None else equity_micros,
+            as_of_ns,
+            position_rows(positions),
+            order_rows(orders),
+            differences,
+            reading_ns,
+        )
+        named = read_differences(self.state, differences[:count], orders)
+        forget_flat_positions_nb(self._memory, account_row)
+        return named
+
+    def _find_live(self, table: Table, noun: str, name: str, width: int) -> int:
+        row = int(find_nb(table.record[0], words(name, width), width))
+        if row == 0 or table.rows[row]["alive"] == 0:
+            raise NotFoundError(noun, name)
+        return row
 
 
 def key_row(kind: int, key: str) -> Rows | None:

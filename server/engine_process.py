@@ -43,7 +43,7 @@ METADATA_BYTES_MAX: Final = 8_192
 _HEALTH_INTERVAL_S: Final = 0.05
 _SERVING: Final = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING: Final = health_pb2.HealthCheckResponse.NOT_SERVING
-_SMALL: Final = Capacity(*[16] * 12, answer_bytes=1 << 20)
+_SMALL: Final = Capacity(**dict.fromkeys(Capacity._fields, 16))._replace(answer_bytes=1 << 20)
 
 
 def run_engine(settings: Settings) -> None:
@@ -56,13 +56,8 @@ def run_engine(settings: Settings) -> None:
     asyncio.run(EngineProcess(settings).run())
 
 
-def warm_kernels(settings: Settings) -> None:
-    """Compile every kernel that the engine calls, or load it from the cache.
-
-    Args:
-        settings: Not used yet: the kernels are the same for every capacity.
-    """
-    del settings
+def warm_kernels() -> None:
+    """Compile every kernel that the engine calls, or load it from the cache."""
     engine = Engine(_SMALL, started_at_ns=1)
     Judge(engine, DecisionCounts()).judge(DecideRequest(), 1)
     engine.report(2)
@@ -114,7 +109,7 @@ class EngineProcess:
         self._settings = settings
         self._is_ready = False
         self._counts = DecisionCounts()
-        self._health = health.aio.HealthServicer()
+        self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
 
     async def run(self) -> None:
         """Start, serve, and stop when a signal asks for it."""
@@ -150,7 +145,7 @@ class EngineProcess:
     async def _work(self, feeds: Feeds, intake: Intake) -> None:
         """Warm up, load the state, then keep the engine supplied for ever."""
         started_s = time.monotonic()
-        await asyncio.to_thread(warm_kernels, self._settings)
+        await asyncio.to_thread(warm_kernels)
         log.info("kernels are warm after %.1f s", time.monotonic() - started_s)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(intake.tick_forever(), name="ticks")

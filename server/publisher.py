@@ -285,7 +285,8 @@ async def open_redis(url: str) -> "AsyncIterator[redis.asyncio.Redis]":
         url,
         socket_timeout=SOCKET_TIMEOUT_S,
         socket_connect_timeout=SOCKET_TIMEOUT_S,
-        socket_keepalive=True,
+        # A Unix socket has no such option, and redis-py refuses it there.
+        **({} if url.startswith("unix:") else {"socket_keepalive": True}),
         retry=Retry(NoBackoff(), 0),
         max_connections=16,
         health_check_interval=0,

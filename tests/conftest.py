@@ -76,6 +76,15 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     config.stash[_services_key].stop()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if os.environ.get("RISKGATE_CAMPAIGN") == "1":
+        return
+    skip = pytest.mark.skip(reason="long campaign: runs with RISKGATE_CAMPAIGN=1 (make test-all)")
+    for item in items:
+        if item.get_closest_marker("campaign") is not None:
+            item.add_marker(skip)
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     # Only in the controlling process of a parallel run: start once, tell every worker where.

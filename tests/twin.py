@@ -164,7 +164,9 @@ class Twins:
                 yield from _differ(f"limit[{index}]", limits[index], answer["limit"][index])
                 yield from _differ(f"observed[{index}]", observed[index], answer["observed"][index])
             elif status == S_DENY or expected == S_DENY:
-                yield from _differ(f"numbers[{index}]", numbers[index] & 1, index in answer["limit"])
+                yield from _differ(
+                    f"numbers[{index}]", numbers[index] & 1, index in answer["limit"]
+                )
             if numbers[index] & 2 or index in answer["lots_max"]:
                 got = int(lots[index]) if numbers[index] & 2 else None
                 yield from _differ(f"lots_max[{index}]", got, answer["lots_max"].get(index))
@@ -231,8 +233,9 @@ class Twins:
                 at = int(row["next_position"])
             yield from _differ("positions", seen, len(account.positions))
         for row in _rows_of(state.exposures):
-            owner = state.accounts.rows[row["account_row"]]["account_id"].tobytes()
-            group = row["correlation_group"].tobytes()
+            # An instrument without a group is its own: a negative row keeps it apart from a group of its name.
+            owner = state.accounts.rows[abs(row["account_row"])]["account_id"].tobytes()
+            group = (bool(row["account_row"] < 0), row["correlation_group"].tobytes())
             exposure = books.accounts[owner].exposures.get(group)
             label = f"exposure {group!r}"
             held = 0 if exposure is None else exposure.held

@@ -80,24 +80,21 @@ def snap_pips(value: float) -> float:
     return round(value / LEAF_STEP_PIPS) * LEAF_STEP_PIPS
 
 
-def floor_to_float32(value: float) -> np.float32:
-    """Return the largest float32 <= value: the same rows go left as with the wider threshold."""
-    narrow = np.float32(value)
-    return np.nextafter(narrow, np.float32(-np.inf)) if float(narrow) > value else narrow
-
-
 def check_bounds(ensemble: TreeEnsemble) -> None:
     """Check that the ensemble fits the artifact's format.
 
     Raises:
-        ValueError: Too many trees, a tree too deep, or sums that could leave the exact float32
-            range.
+        ValueError: Too many trees, a tree too deep, an output without a tree, or sums that could
+            leave the exact float32 range.
     """
     if len(ensemble.trees) > TREES_MAX:
         raise ValueError(f"{len(ensemble.trees)} trees, at most {TREES_MAX}")
     if any(tree.depth > DEPTH_MAX for tree in ensemble.trees):
         raise ValueError(f"a tree is deeper than {DEPTH_MAX}")
     for target, base in enumerate(ensemble.base_pips):
+        # onnxruntime leaves the base value out of an output that no leaf adds to.
+        if all(tree.target != target for tree in ensemble.trees):
+            raise ValueError(f"no tree adds to output {target}")
         reach = abs(base) + sum(_measure_reach(ensemble.trees, target))
         if not reach < OUTPUT_PIPS_MAX:
             raise ValueError(f"an output could reach {reach:.0f} pips")

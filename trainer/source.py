@@ -185,10 +185,10 @@ def _convert(
 
 def _build_trade(row: Mapping[str, Any], provider_type: str) -> Trade:
     return Trade(
-        provider_id=str(row["provider_id"]),
+        provider_id=_read_text(row["provider_id"]),
         provider_type=str(row.get("provider_type") or provider_type),
         trade_no=int(row["trade_no"]),
-        symbol=str(row["symbol"]),
+        symbol=_read_text(row["symbol"]),
         side=row["side"],
         lots=float(row["lots"]),
         open_ts=_read_time(row["open_ts"]),
@@ -197,7 +197,7 @@ def _build_trade(row: Mapping[str, Any], provider_type: str) -> Trade:
         close_price=float(row["close_price"]),
         stop_loss=_read_optional(row["stop_loss"]),
         take_profit=_read_optional(row["take_profit"]),
-        exit_reason=str(row["exit_reason"]),
+        exit_reason=_read_text(row["exit_reason"]),
         commission=float(row["commission"]),
         swap=float(row["swap"]),
         profit=float(row["profit"]),
@@ -209,10 +209,10 @@ def _build_trade(row: Mapping[str, Any], provider_type: str) -> Trade:
 def _build_fill(row: Mapping[str, Any], provider_type: str, number: int) -> StopFill:
     trade_no = row.get("trade_no")
     return StopFill(
-        provider_id=str(row["provider_id"]),
+        provider_id=_read_text(row["provider_id"]),
         provider_type=str(row.get("provider_type") or provider_type),
         trade_no=number if trade_no is None else int(trade_no),
-        symbol=str(row["symbol"]),
+        symbol=_read_text(row["symbol"]),
         side=row["side"],
         lots=float(row["lots"]),
         ts=_read_time(row["ts"]),
@@ -245,6 +245,11 @@ def _build_bar(row: Mapping[str, Any], symbol: str, source: str, interval: str) 
         close=close,
         volume=_read_optional(volume),
     )
+
+
+def _read_text(value: Any) -> str:
+    # CSV turns an id such as 7 into a number, and an empty cell into None.
+    return "" if value is None else str(value)
 
 
 def _read_time(value: Any) -> datetime:

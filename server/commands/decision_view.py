@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
@@ -9,6 +10,7 @@ from riskgate.v1 import decision_pb2, types_pb2
 from server.commands.message_view import view_message
 
 _COLOURS: Final = {"ALLOW": "green", "REDUCE": "yellow", "DENY": "red"}
+_UNITS: Final = {"MILLISECONDS": "ms"}
 _STATUS_COLOURS: Final = {"DENY": "red", "CUT": "yellow", "NOTE": "cyan", "PASS": "green"}
 
 
@@ -66,14 +68,19 @@ def _list_facts(view: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _tabulate_checks(answer: decision_pb2.DecideResponse) -> Table:
-    table = Table("check", "status", "limit", "observed", "headroom", "lots max", "unit")
+    table = Table(box=SIMPLE)
+    table.add_column("check", no_wrap=True)
+    table.add_column("status")
+    for name in ("limit", "observed", "headroom", "lots max"):
+        table.add_column(name, justify="right")
+    table.add_column("unit")
     for check in answer.checks:
         view = view_message(check)
         if check.status == types_pb2.CHECK_STATUS_NOT_APPLICABLE:
             continue
         colour = _STATUS_COLOURS.get(view["status"], "white")
         numbers = [_format(view[name]) for name in ("limit", "observed", "headroom", "lots_max")]
-        unit = (view["unit"] or "").lower()
+        unit = _UNITS.get(view["unit"], (view["unit"] or "").lower())
         table.add_row(view["check"], f"[{colour}]{view['status']}[/]", *numbers, unit)
     return table
 

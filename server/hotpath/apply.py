@@ -13,7 +13,7 @@ import numpy as np
 
 from server.hotpath.accounts import mark_equity_nb, roll_account_nb
 from server.hotpath.breakers import close_breaker_nb, refresh_breakers_nb
-from server.hotpath.jit import kernel
+from server.hotpath.jit import routine
 from server.hotpath.memory import account_at, accounts_of, breaker_at, breakers_of, engine_of, instrument_at, instruments_of, override_at, overrides_of, provider_at, providers_of, rate_at, rates_of, windows_of, words_at_nb
 from server.hotpath.layout import CHANGE_RISK_CONFIGURATION, CLOCK_LEAP_NS, ID_WORDS, NOT_SET, SYMBOL_WORDS
 from server.hotpath.table import find_nb, insert_nb, write_key_nb
@@ -22,7 +22,7 @@ from server.hotpath.units import OUT_OF_RANGE, volatility_micropoints_nb
 CONFIGURATION_BYTES = CHANGE_RISK_CONFIGURATION.itemsize
 
 
-@kernel
+@routine
 def put_instrument_nb(state: Any, words: Any, deleted: bool) -> bool:
     """Define an instrument; its market context stays."""
     row = insert_nb(instruments_of(state), words, SYMBOL_WORDS)
@@ -34,7 +34,7 @@ def put_instrument_nb(state: Any, words: Any, deleted: bool) -> bool:
     return True
 
 
-@kernel
+@routine
 def put_instruments_nb(state: Any, rows: Any, deleted: bool) -> bool:
     """Define instruments, one per row of words."""
     known = True
@@ -43,7 +43,7 @@ def put_instruments_nb(state: Any, rows: Any, deleted: bool) -> bool:
     return known
 
 
-@kernel
+@routine
 def put_account_nb(state: Any, change: Any, deleted: bool, now_ns: int) -> bool:
     """Define an account; its equity changes only by a newer mark."""
     row = insert_nb(accounts_of(state), change.account_id, ID_WORDS)
@@ -66,7 +66,7 @@ def put_account_nb(state: Any, change: Any, deleted: bool, now_ns: int) -> bool:
     return True
 
 
-@kernel
+@routine
 def put_accounts_nb(state: Any, rows: Any, deleted: bool, now_ns: int) -> bool:
     """Define accounts, one per row."""
     known = True
@@ -75,14 +75,14 @@ def put_accounts_nb(state: Any, rows: Any, deleted: bool, now_ns: int) -> bool:
     return known
 
 
-@kernel
+@routine
 def find_account_nb(state: Any, account_id: Any) -> int:
     """Return the row of a live account, 0 if there is none."""
     row = find_nb(accounts_of(state), account_id, ID_WORDS)
     return row if row != 0 and account_at(state, row).alive != 0 else np.int64(0)
 
 
-@kernel
+@routine
 def put_equity_nb(state: Any, rows: Any, now_ns: int) -> bool:
     """Mark the equity of an account."""
     change = rows[0]
@@ -95,7 +95,7 @@ def put_equity_nb(state: Any, rows: Any, now_ns: int) -> bool:
     return True
 
 
-@kernel
+@routine
 def put_configuration_nb(state: Any, words: Any, changes: Any, deleted: bool, now_ns: int) -> bool:
     """Replace an account's risk configuration and all its symbol overrides (the same rows as words and as records)."""
     row = find_account_nb(state, changes[0].account_id)
@@ -130,7 +130,7 @@ def put_configuration_nb(state: Any, words: Any, changes: Any, deleted: bool, no
     return True
 
 
-@kernel
+@routine
 def put_provider_nb(state: Any, words: Any, deleted: bool) -> bool:
     """Set the score of a provider."""
     row = insert_nb(providers_of(state), words, ID_WORDS + 1)
@@ -142,7 +142,7 @@ def put_provider_nb(state: Any, words: Any, deleted: bool) -> bool:
     return True
 
 
-@kernel
+@routine
 def put_providers_nb(state: Any, rows: Any, deleted: bool) -> bool:
     """Set the scores of providers, one per row of words."""
     known = True
@@ -151,7 +151,7 @@ def put_providers_nb(state: Any, rows: Any, deleted: bool) -> bool:
     return known
 
 
-@kernel
+@routine
 def put_rate_nb(state: Any, words: Any, deleted: bool) -> bool:
     """Set a conversion rate."""
     row = insert_nb(rates_of(state), words, 2)
@@ -163,7 +163,7 @@ def put_rate_nb(state: Any, words: Any, deleted: bool) -> bool:
     return True
 
 
-@kernel
+@routine
 def put_rates_nb(state: Any, rows: Any, deleted: bool) -> bool:
     """Set conversion rates, one per row of words."""
     known = True
@@ -172,7 +172,7 @@ def put_rates_nb(state: Any, rows: Any, deleted: bool) -> bool:
     return known
 
 
-@kernel
+@routine
 def _join_chain_nb(state: Any, account_row: int, row: int) -> None:
     """Put a breaker at the end of its account's chain."""
     account = account_at(state, account_row)
@@ -186,7 +186,7 @@ def _join_chain_nb(state: Any, account_row: int, row: int) -> None:
     breaker_at(state, last).next_breaker = row
 
 
-@kernel
+@routine
 def _leave_chain_nb(state: Any, row: int) -> None:
     account = account_at(state, breaker_at(state, row).account_row)
     after = breaker_at(state, row).next_breaker
@@ -199,7 +199,7 @@ def _leave_chain_nb(state: Any, row: int) -> None:
     breaker_at(state, before).next_breaker = after
 
 
-@kernel
+@routine
 def put_breaker_nb(state: Any, words: Any, rows: Any, deleted: bool, now_ns: int) -> bool:
     """Define a circuit breaker (the same row as words and as record); a disabled or deleted one is closed."""
     change = rows[0]
@@ -231,7 +231,7 @@ def put_breaker_nb(state: Any, words: Any, rows: Any, deleted: bool, now_ns: int
     return True
 
 
-@kernel
+@routine
 def put_market_nb(state: Any, change: Any) -> bool:
     """Set what is stated of a symbol's regime, ATR, volatility and quote, unless the stored value is newer."""
     row = find_nb(instruments_of(state), change.symbol, SYMBOL_WORDS)
@@ -256,7 +256,7 @@ def put_market_nb(state: Any, change: Any) -> bool:
     return True
 
 
-@kernel
+@routine
 def put_markets_nb(state: Any, rows: Any) -> bool:
     """Set the market context of symbols, one per row."""
     known = True
@@ -265,7 +265,7 @@ def put_markets_nb(state: Any, rows: Any) -> bool:
     return known
 
 
-@kernel
+@routine
 def put_model_nb(state: Any, rows: Any) -> bool:
     """Make a filled slot the active model, or none when the digest is all zero; older serials change nothing."""
     change = rows[0]
@@ -280,7 +280,7 @@ def put_model_nb(state: Any, rows: Any) -> bool:
     return True
 
 
-@kernel
+@routine
 def put_windows_nb(state: Any, rows: Any) -> bool:
     """Set the boundaries of time zones, one per row of words."""
     for position in range(rows.shape[0]):
@@ -291,7 +291,7 @@ def put_windows_nb(state: Any, rows: Any) -> bool:
     return True
 
 
-@kernel
+@routine
 def put_session_nb(state: Any, rows: Any) -> bool:
     """Set the open trading session and the next one."""
     change = rows[0]
@@ -302,7 +302,7 @@ def put_session_nb(state: Any, rows: Any) -> bool:
     return True
 
 
-@kernel
+@routine
 def put_heartbeat_nb(state: Any, rows: Any, now_ns: int) -> bool:
     """Note that the feed lives; a heartbeat that agrees with our clock confirms it after a leap."""
     change = rows[0]
@@ -314,7 +314,7 @@ def put_heartbeat_nb(state: Any, rows: Any, now_ns: int) -> bool:
     return True
 
 
-@kernel
+@routine
 def finish_change_nb(state: Any, version: int, known: bool) -> None:
     """Number a change and move the state version."""
     engine = engine_of(state)

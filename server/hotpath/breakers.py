@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from server.hotpath.jit import kernel
+from server.hotpath.jit import kernel, routine
 from server.hotpath.memory import account_at, breaker_at, instrument_at
 from server.hotpath.layout import BREAKER_EXCHANGES_MAX, BREAKER_SYMBOLS_MAX, PPM, SYMBOL_WORDS
 from server.hotpath.units import UP, mul_div_nb
@@ -62,7 +62,7 @@ def close_breaker_nb(state: Any, row: int) -> None:
     breaker.closes_at_ns = 0
 
 
-@kernel
+@routine
 def refresh_breakers_nb(state: Any, account_row: int, now_ns: int) -> None:
     """Judge every state condition of an account and trip or close its breakers."""
     row = account_at(state, account_row).first_breaker
@@ -80,7 +80,7 @@ def refresh_breakers_nb(state: Any, account_row: int, now_ns: int) -> None:
         row = breaker.next_breaker
 
 
-@kernel
+@routine
 def close_cooled_breakers_nb(state: Any, account_row: int, now_ns: int) -> bool:
     """Close the consecutive-loss breakers whose cool-off has ended, which also ends the count; tell whether any did."""
     account = account_at(state, account_row)
@@ -134,7 +134,7 @@ def denies_new_risk_nb(action: int) -> bool:
     return action not in (ACTION_ALERT, ACTION_REDUCE_SIZE)
 
 
-@kernel
+@routine
 def volatility_needed_nb(state: Any, account_row: int, instrument_row: int) -> bool:
     """Tell whether an enabled volatility breaker is in scope, so that a missing index must deny."""
     row = account_at(state, account_row).first_breaker

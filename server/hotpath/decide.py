@@ -24,7 +24,7 @@ from server.hotpath.clock import (
 from server.hotpath.exits import size_exit_nb
 from server.hotpath.idempotency import digest_nb, find_order_nb, make_room_nb, remember_order_nb
 from server.hotpath.inputs import read_conversion_rate_nb, read_market_nb, read_provider_nb
-from server.hotpath.jit import kernel
+from server.hotpath.jit import kernel, routine
 from server.hotpath.memory import account_at, accounts_of, breaker_at, decision_of, engine_of, instrument_at, instruments_of, override_at, overrides_of, remembered_at, request_of, reservation_at, window_at, words_at_nb, work_of
 from server.hotpath.layout import (
     DECISION_BREAKERS_MAX,
@@ -95,7 +95,7 @@ WORK_WORDS = WORK.itemsize // 8
 CLEARED_WORDS = DECISION.fields["limit"][1] // 8  # type: ignore[index]
 
 
-@kernel
+@routine
 def decide_nb(state: Any, models: ModelTables, reading_ns: int) -> int:
     """Judge `state.request`.
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from server.hotpath.jit import kernel
+from server.hotpath.jit import routine
 
 if TYPE_CHECKING:
     from server.hotpath.model_tables import ModelTables
@@ -45,13 +45,13 @@ def pack_text(text: str, word_count: int) -> NDArray[np.int64]:
     return np.frombuffer(raw.ljust(8 * word_count, b"\0"), "<i8").astype(np.int64)
 
 
-@kernel
+@routine
 def _mix_nb(state: np.int64, word: np.int64) -> np.int64:
     mixed = (state ^ word) * _MULTIPLIER
     return mixed ^ (mixed >> np.int64(32))
 
 
-@kernel
+@routine
 def _hash_part_nb(words: NDArray[np.int64], start: int, count: int, seed: np.int64) -> np.int64:
     state = seed
     for position in range(start, start + count):
@@ -59,13 +59,13 @@ def _hash_part_nb(words: NDArray[np.int64], start: int, count: int, seed: np.int
     return state
 
 
-@kernel
+@routine
 def _join_hashes_nb(provider_hash: np.int64, symbol_hash: np.int64) -> np.int64:
     # The final mix carries high bits down, since the cell is taken from the low ones.
     return _mix_nb(_mix_nb(provider_hash, symbol_hash), np.int64(0))
 
 
-@kernel
+@routine
 def _row_matches_nb(
     key: NDArray[np.int64],
     provider_words: NDArray[np.int64],
@@ -82,7 +82,7 @@ def _row_matches_nb(
     return bool(same)
 
 
-@kernel
+@routine
 def _insert_nb(index: NDArray[np.int64], keys: NDArray[np.int64], row: int, index_mask: int) -> int:
     # Returns the number of cells looked at, 0 when the key is already present, -1 beyond the bound.
     key = keys[row]
@@ -129,7 +129,7 @@ def fill_levels(
     return index_size - 1, probe_max
 
 
-@kernel
+@routine
 def lookup_encoding_nb(
     tables: "ModelTables",
     slot: int,

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from server.hotpath.jit import kernel
+from server.hotpath.jit import kernel, routine
 from server.hotpath.memory import account_at, engine_of, idempotency_of, remembered_at, words_at_nb
 from server.hotpath.layout import ID_WORDS
 from server.hotpath.state import REQUEST_DIGEST_WORDS
@@ -26,7 +26,7 @@ _MULTIPLIER = np.int64(-4417276706812531889)
 _OTHER_MULTIPLIER = np.int64(-7070675565921424023)
 
 
-@kernel
+@routine
 def digest_nb(state: Any, digest: np.ndarray) -> None:
     """Write the 128-bit digest of `state.request` (all but explain and min_state_version) into two words."""
     words = words_at_nb(state.request, REQUEST_DIGEST_WORDS)
@@ -51,7 +51,7 @@ def find_order_nb(state: Any, account_row: int, client_order_id: np.ndarray) -> 
     return find_nb(idempotency_of(state), state.scratch, KEY_WORDS)
 
 
-@kernel
+@routine
 def _drop_oldest_nb(state: Any) -> None:
     engine = engine_of(state)
     row = engine.idempotency_oldest
@@ -74,7 +74,7 @@ def _is_full_nb(state: Any, account_row: int) -> bool:
     )
 
 
-@kernel
+@routine
 def make_room_nb(state: Any, account_row: int, now_ns: int) -> bool:
     """Drop ids that are old enough, at most 64, until one more of this account fits; tell whether it does."""
     engine = engine_of(state)

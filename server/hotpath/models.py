@@ -19,7 +19,7 @@ from server.hotpath.encodings import (
     lookup_encoding_nb,
     pack_text,
 )
-from server.hotpath.jit import kernel
+from server.hotpath.jit import routine
 from server.hotpath.lowered import (
     PROVIDER_TYPE_ANY,
     PROVIDER_TYPE_CHANNEL_SOURCE,
@@ -68,7 +68,7 @@ __all__ = [
 ]
 
 
-@kernel
+@routine
 def _evaluate_complete_nb(
     tables: ModelTables, slot: int, features: NDArray[np.float32], out: NDArray[np.float64]
 ) -> None:
@@ -102,7 +102,7 @@ def _evaluate_complete_nb(
     out[1] = total_q90
 
 
-@kernel
+@routine
 def _evaluate_pointers_nb(
     tables: ModelTables, slot: int, features: NDArray[np.float32], out: NDArray[np.float64]
 ) -> None:
@@ -125,7 +125,7 @@ def _evaluate_pointers_nb(
     out[1] = total_q90
 
 
-@kernel
+@routine
 def _evaluate_linear_nb(
     tables: ModelTables, slot: int, features: NDArray[np.float32], out: NDArray[np.float64]
 ) -> None:
@@ -142,7 +142,7 @@ def _evaluate_linear_nb(
     out[1] = total_q90
 
 
-@kernel
+@routine
 def evaluate_nb(
     tables: ModelTables, slot: int, features: NDArray[np.float32], out: NDArray[np.float64]
 ) -> bool:
@@ -189,7 +189,7 @@ def evaluate_nb(
     return False
 
 
-@kernel
+@routine
 def evaluate_rows_nb(
     tables: ModelTables, slot: int, rows: NDArray[np.float32], outputs: NDArray[np.float64]
 ) -> int:

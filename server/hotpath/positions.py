@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from server.hotpath.jit import kernel
+from server.hotpath.jit import kernel, routine
 from server.hotpath.memory import account_at, engine_of, exposure_at, exposures_of, instrument_at, position_at, positions_of
 from server.hotpath.layout import ID_WORDS, SYMBOL_WORDS
 from server.hotpath.table import find_nb, insert_nb, link_nb, rows_used_nb, write_key_nb
@@ -40,7 +40,7 @@ def find_position_nb(state: Any) -> int:
     return find_nb(positions_of(state), state.scratch, POSITION_KEY_WORDS)
 
 
-@kernel
+@routine
 def make_position_nb(state: Any) -> int:
     """Return the row of the position whose key is in the scratch words, a new one if needed; 0 if the table is full."""
     row = find_position_nb(state)
@@ -122,7 +122,7 @@ def _open_nb(state: Any, row: int, exposure_row: int, risk_micros: int, notional
     exposure.open_notional_micros = add_nb(state, exposure.open_notional_micros, notional_micros)
 
 
-@kernel
+@routine
 def move_position_nb(  # noqa: PLR0913 - a fill is these things
     state: Any,
     row: int,

@@ -15,7 +15,7 @@ from server.hotpath.breakers import refresh_breakers_nb
 from server.hotpath.clock import take_reading_nb
 from server.hotpath.idempotency import find_order_nb
 from server.hotpath.inputs import find_rate_nb
-from server.hotpath.jit import kernel
+from server.hotpath.jit import routine
 from server.hotpath.memory import account_at, accounts_of, configuration_at, engine_of, exposures_of, instrument_at, instruments_of, position_at, positions_of, rate_at, remembered_at, report_of, reports_of, reservation_at, result_of, seen_report_at
 from server.hotpath.layout import EQUITY_MICROS_MAX, ID_WORDS, MICROS, PICOS, SYMBOL_WORDS
 from server.hotpath.positions import (
@@ -84,19 +84,19 @@ SIDE_SELL = 2
 _REPORT_KEY_WORDS = 1 + ID_WORDS
 
 
-@kernel
+@routine
 def _refuse_nb(result: Any, field: int, problem: int) -> bool:
     result.field = field
     result.problem = problem
     return False
 
 
-@kernel
+@routine
 def _is_amount_nb(value: float) -> bool:
     return abs(value) * MICROS <= EQUITY_MICROS_MAX
 
 
-@kernel
+@routine
 def _numbers_are_valid_nb(report: Any, result: Any) -> bool:
     fills = report.kind in (KIND_PARTIAL_FILL, KIND_FILL)
     if fills or report.kind == KIND_CLOSE:
@@ -121,7 +121,7 @@ def _numbers_are_valid_nb(report: Any, result: Any) -> bool:
     return True
 
 
-@kernel
+@routine
 def _names_are_valid_nb(report: Any, result: Any) -> bool:
     if report.account_id[0] == 0:
         return _refuse_nb(result, FIELD_ACCOUNT, P_REQUIRED)
@@ -132,7 +132,7 @@ def _names_are_valid_nb(report: Any, result: Any) -> bool:
     return True
 
 
-@kernel
+@routine
 def _is_new_nb(state: Any, account_row: int) -> bool:
     """Tell whether this account's report_id is new."""
     state.scratch[0] = account_row
@@ -141,7 +141,7 @@ def _is_new_nb(state: Any, account_row: int) -> bool:
     return find_nb(reports_of(state), state.scratch, _REPORT_KEY_WORDS) == 0
 
 
-@kernel
+@routine
 def _remember_report_nb(state: Any, account_row: int) -> None:
     engine = engine_of(state)
     capacity = reports_of(state).capacity
@@ -159,7 +159,7 @@ def _remember_report_nb(state: Any, account_row: int) -> None:
     engine.report_count += 1
 
 
-@kernel
+@routine
 def _find_order_row_nb(state: Any, account_row: int) -> int:
     """Return the reservation the report is about, open or closed; 0 if it is not known."""
     report = report_of(state)
@@ -173,7 +173,7 @@ def _find_order_row_nb(state: Any, account_row: int) -> int:
     return row if row != 0 and reservation_at(state, row).account_row == account_row else np.int64(0)
 
 
-@kernel
+@routine
 def _moved_steps_nb(state: Any, row: int, instrument_row: int, closing: bool) -> int:
     """Return how many lot steps this report moves, OUT_OF_RANGE if it cannot be counted."""
     report = report_of(state)
@@ -189,7 +189,7 @@ def _moved_steps_nb(state: Any, row: int, instrument_row: int, closing: bool) ->
     return steps
 
 
-@kernel
+@routine
 def _price_ticks_nb(state: Any, instrument_row: int) -> int:
     """Return the execution price to the nearest tick, 0 when it is absent or out of range."""
     report = report_of(state)
@@ -199,7 +199,7 @@ def _price_ticks_nb(state: Any, instrument_row: int) -> int:
     return np.int64(scaled) if 1.0 <= scaled <= 2.0**31 else np.int64(0)
 
 
-@kernel
+@routine
 def _give_up_hold_nb(state: Any, row: int, steps: int) -> tuple[int, int]:
     """Take `steps` out of a live hold; return the risk and notional that went with them and with any excess."""
     held = reservation_at(state, row)
@@ -224,7 +224,7 @@ def _give_up_hold_nb(state: Any, row: int, steps: int) -> tuple[int, int]:
     return risk, notional
 
 
-@kernel
+@routine
 def _unmatched_notional_nb(state: Any, account_row: int, instrument_row: int, steps: int, price: int) -> int:
     instrument = instrument_at(state, instrument_row)
     currency = account_at(state, account_row).currency
@@ -238,7 +238,7 @@ def _unmatched_notional_nb(state: Any, account_row: int, instrument_row: int, st
     return cost_nb(state, steps, per_lot, instrument.lot_mantissa, instrument.lot_scale)
 
 
-@kernel
+@routine
 def _move_rows_nb(  # noqa: PLR0913 - a fill is these things
     state: Any, account_row: int, instrument_row: int, signed_steps: int, price: int, risk: int, notional: int
 ) -> None:
@@ -256,7 +256,7 @@ def _move_rows_nb(  # noqa: PLR0913 - a fill is these things
         forget_flat_position_nb(state, row)
 
 
-@kernel
+@routine
 def _position_key_of_report_nb(state: Any, account_row: int, instrument_row: int, row: int) -> None:
     report = report_of(state)
     if report.position_id[0] != 0 or row == 0:
@@ -267,7 +267,7 @@ def _position_key_of_report_nb(state: Any, account_row: int, instrument_row: int
         net_key_nb(state, account_row, instrument_row)
 
 
-@kernel
+@routine
 def _apply_execution_nb(state: Any, account_row: int, instrument_row: int, row: int, steps: int) -> None:
     """Move hold and position by a fill or a close of `steps` > 0."""
     report = report_of(state)
@@ -292,7 +292,7 @@ def _apply_execution_nb(state: Any, account_row: int, instrument_row: int, row: 
     _move_rows_nb(state, account_row, instrument_row, signed, price, risk, notional)
 
 
-@kernel
+@routine
 def _settle_money_nb(state: Any, account_row: int, event_ns: int, now_ns: int) -> None:
     """Book profit, loss and commission, and count losses in a row."""
     report = report_of(state)
@@ -315,7 +315,7 @@ def _settle_money_nb(state: Any, account_row: int, event_ns: int, now_ns: int) -
         account.cooling_until_ns = now_ns + configuration.cooling_off_ns
 
 
-@kernel
+@routine
 def _settle_hold_nb(state: Any, row: int) -> None:
     """Close the hold of an order that has ended, or keep it without a lifetime once the market has it."""
     kind = report_of(state).kind
@@ -329,7 +329,7 @@ def _settle_hold_nb(state: Any, row: int) -> None:
         order.state = RESERVATION_WORKING
 
 
-@kernel
+@routine
 def _instrument_of_report_nb(state: Any, row: int) -> int:
     if row != 0:
         return reservation_at(state, row).instrument_row
@@ -337,7 +337,7 @@ def _instrument_of_report_nb(state: Any, row: int) -> int:
     return instrument_row if instrument_at(state, instrument_row).alive != 0 else np.int64(0)
 
 
-@kernel
+@routine
 def _judge_execution_nb(state: Any, row: int, instrument_row: int, steps: int) -> int:
     """Return 0 if a fill or close can be applied, else the outcome that refuses it."""
     report, result = report_of(state), result_of(state)
@@ -354,7 +354,7 @@ def _judge_execution_nb(state: Any, row: int, instrument_row: int, steps: int) -
     return np.int64(0) if has_room else REPORT_FULL
 
 
-@kernel
+@routine
 def _answer_nb(state: Any, account_row: int, instrument_row: int, row: int) -> None:
     result = result_of(state)
     result.equity_micros = account_at(state, account_row).equity_micros
@@ -367,7 +367,7 @@ def _answer_nb(state: Any, account_row: int, instrument_row: int, row: int) -> N
         result.lot_scale = instrument_at(state, instrument_row).lot_scale
 
 
-@kernel
+@routine
 def report_nb(state: Any, reading_ns: int) -> int:
     """Apply `state.report`; write `state.report_result` and return its outcome (REPORT_*)."""
     now_ns = take_reading_nb(state, reading_ns)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from server.hotpath.intrinsics import load_word, store_word
-from server.hotpath.jit import kernel
+from server.hotpath.jit import kernel, routine
 from server.hotpath.memory import account_at, engine_of, exposure_at, position_at, positions_of, reservation_at, reservations_of
 from server.hotpath.layout import ID_WORDS
 from server.hotpath.state import (
@@ -114,6 +114,7 @@ def hold_nb(state: Any, decision_id: int, account_row: int, lifetime_ns: int, no
     held.decision_id = decision_id
     held.state = RESERVATION_HELD
     held.account_row = account_row
+    held.made_at_ns = now_ns
     grain = 1 << WHEEL_SHIFT
     held.expires_at_ns = ((now_ns + lifetime_ns + grain - 1) >> WHEEL_SHIFT) << WHEEL_SHIFT
     link_nb(reservations_of(state), row, 1)
@@ -159,7 +160,7 @@ def close_nb(state: Any, row: int) -> None:
     engine.closed_count += 1
 
 
-@kernel
+@routine
 def release_nb(state: Any, row: int) -> None:
     """Give back everything a live reservation holds and close it."""
     held = reservation_at(state, row)
@@ -191,7 +192,7 @@ def find_reservation_nb(state: Any, decision_id: int) -> int:
     return find_nb(reservations_of(state), state.scratch, 1)
 
 
-@kernel
+@routine
 def forget_flat_position_nb(state: Any, row: int) -> None:
     """Free the row of a position with an id of its own that is flat and has no exits working."""
     position = position_at(state, row)

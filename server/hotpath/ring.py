@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from server.hotpath.jit import kernel
+from server.hotpath.jit import routine
 
 _HEADER_BYTES = 16
 
@@ -35,19 +35,19 @@ def new_ring(size_bytes: int) -> Ring:
     return Ring(np.zeros(size_bytes, np.uint8), np.zeros(2, np.int64))
 
 
-@kernel
+@routine
 def _span_nb(payload_bytes: int) -> int:
     return _HEADER_BYTES + ((payload_bytes + 7) & ~7)
 
 
-@kernel
+@routine
 def _put_word_nb(ring: Ring, at: int, value: int) -> None:
     mask = ring.data.shape[0] - 1
     for byte in range(8):
         ring.data[(at + byte) & mask] = (value >> (8 * byte)) & 0xFF
 
 
-@kernel
+@routine
 def _get_word_nb(ring: Ring, at: int) -> int:
     mask = ring.data.shape[0] - 1
     value = np.int64(0)
@@ -56,7 +56,7 @@ def _get_word_nb(ring: Ring, at: int) -> int:
     return value
 
 
-@kernel
+@routine
 def push_nb(ring: Ring, payload: np.ndarray[Any, np.dtype[np.uint8]], tag: int) -> bool:
     """Append a frame; tell whether there was room."""
     size = ring.data.shape[0]
@@ -72,7 +72,7 @@ def push_nb(ring: Ring, payload: np.ndarray[Any, np.dtype[np.uint8]], tag: int) 
     return True
 
 
-@kernel
+@routine
 def pop_nb(ring: Ring, payload: np.ndarray[Any, np.dtype[np.uint8]]) -> tuple[int, int]:
     """Take the oldest frame into `payload` (as large as the ring); return (its length, its tag), (−1, 0) when empty."""
     start = ring.marks[1]

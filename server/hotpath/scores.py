@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from server.hotpath.jit import kernel
+from server.hotpath.jit import routine
 from server.hotpath.layout import NOT_SET, PPM
 from server.hotpath.units import DOWN, UP, mul_div_nb
 
@@ -23,7 +23,7 @@ TREND_STABLE = 0
 TREND_UP = 1
 
 
-@kernel
+@routine
 def score_micropoints_nb(  # noqa: PLR0913 - the five figures and the policy
     state: Any,
     policy: Any,

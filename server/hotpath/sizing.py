@@ -8,7 +8,7 @@ import numpy as np
 
 from server.hotpath.breakers import ACTION_REDUCE_SIZE, in_scope_nb, is_tripped_nb
 from server.hotpath.checks import note_nb
-from server.hotpath.jit import kernel
+from server.hotpath.jit import kernel, routine
 from server.hotpath.memory import account_at, breaker_at, configuration_at, decision_of, instrument_at, override_at, work_of
 from server.hotpath.layout import (
     DEGRADED_PPM,
@@ -63,7 +63,7 @@ def notional_per_lot_nb(state: Any, price_ticks: int, tick_notional_picos: int, 
     return max(mul_div_nb(state, quoted, rate_picos, PICOS, UP), np.int64(1))
 
 
-@kernel
+@routine
 def _reduced_by_breakers_nb(state: Any, money: int) -> int:
     work, decision = work_of(state), decision_of(state)
     row = account_at(state, work.account_row).first_breaker

@@ -246,6 +246,29 @@ REPORT_RESULT: Final = packed_dtype(
     ("lot_scale", _I8),
 )
 
+# What the broker says (SyncAccount), and where the engine believed otherwise.
+SYNC_POSITION: Final = packed_dtype(
+    ("position_id", _ID),
+    ("symbol", _SYMBOL),
+    ("side", _I8),
+    ("lots", _F8),
+    ("average_price", _F8),
+    ("stop_loss", _F8),  # NaN: none
+)
+SYNC_ORDER: Final = packed_dtype(("client_order_id", _ID), ("symbol", _SYMBOL), ("side", _I8), ("lots", _F8))
+
+DIFFERENCE_EQUITY: Final = 1
+DIFFERENCE_POSITION: Final = 2
+DIFFERENCE_HOLD: Final = 3  # of a reservation that the engine knows
+DIFFERENCE_ORDER: Final = 4  # of an order that the engine does not know
+
+DIFFERENCE: Final = packed_dtype(
+    ("subject", _I8),
+    ("row", _I8),  # position or reservation row, or index of the order
+    ("engine_value", _I8),  # signed lot steps, or micros
+    ("broker_value", _I8),
+)
+
 # --- Tables ------------------------------------------------------------------------------------------------------
 
 INSTRUMENT: Final = packed_dtype(
@@ -337,6 +360,7 @@ POSITION: Final = packed_dtype(
     ("held_sell_steps", _I8),
     ("working_exit_steps", _I8),
     ("next_position", _I8),  # of the same account
+    ("before_sync_steps", _I8),
 )
 
 EXPOSURE: Final = packed_dtype(
@@ -375,6 +399,8 @@ RESERVATION: Final = packed_dtype(
     ("next_of_account", _I8),
     ("previous_of_account", _I8),
     ("next_closed", _I8),
+    ("made_at_ns", _I8),
+    ("synced", _I8),  # sequence of the last sync that named it
 )
 
 IDEMPOTENCY: Final = packed_dtype(

@@ -36,7 +36,13 @@ from server.hotpath.model_features import (
 )
 from server.hotpath.model_tables import NO_MODEL_SLOT, ModelTables
 from server.hotpath.models import evaluate_nb
-from server.hotpath.state import HAS_REQUESTED_LOTS, KNOWN_SLIPPAGE, KNOWN_STOP_PRICE, KNOWN_TRAILING
+from server.hotpath.state import (
+    HAS_REQUESTED_LOTS,
+    KNOWN_MODEL,
+    KNOWN_SLIPPAGE,
+    KNOWN_STOP_PRICE,
+    KNOWN_TRAILING,
+)
 from server.hotpath.units import UP, add_nb, decimal_nb, mul_div_nb
 
 _HALF_HOUR_S = 1_800
@@ -103,6 +109,7 @@ def predict_slippage_nb(state: Any, models: ModelTables) -> None:
     else:
         note_nb(decision, R_MODEL_MISSING)
     if spoke:
+        decision.known |= KNOWN_MODEL
         decision.predicted_slippage_pips = state.quantiles[0]
         micropips = max(np.int64(np.ceil(state.quantiles[1] * 1e6 - 1e-6)), np.int64(0))
         if micropips > policy.slippage_cap_micropips:

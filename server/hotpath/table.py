@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from server.hotpath.intrinsics import load_word, store_word
-from server.hotpath.jit import kernel
+from server.hotpath.jit import kernel, routine
 from server.hotpath.layout import packed_dtype
 
 _MULTIPLIER = np.int64(-7046029254386353131)  # 2^64 / golden ratio, odd
@@ -121,7 +121,7 @@ def link_nb(table: Any, row: int, width: int) -> None:
     store_word(table.index + 8 * cell, (tag << np.int64(32)) | np.int64(row))
 
 
-@kernel
+@routine
 def unlink_nb(table: Any, row: int, width: int) -> None:
     """Take a row out of the index and close the gap; the row itself is left as it is."""
     cell = _hash_row_nb(table, row, width) & table.mask
@@ -151,7 +151,7 @@ def rows_used_nb(table: Any) -> int:
     return load_word(table.rows)
 
 
-@kernel
+@routine
 def insert_nb(table: Any, key: np.ndarray, width: int) -> int:
     """Return the row of a key, a fresh one if it is new; 0 if the table is full. Fresh rows are zero but the key."""
     row = find_nb(table, key, width)

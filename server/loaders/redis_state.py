@@ -77,7 +77,8 @@ class RedisStateLoader:
             url,
             socket_timeout=SOCKET_TIMEOUT_S,
             socket_connect_timeout=SOCKET_TIMEOUT_S,
-            socket_keepalive=True,
+            # A Unix socket has no such option, and redis-py refuses it there.
+            **({} if url.startswith("unix:") else {"socket_keepalive": True}),
             retry=Retry(NoBackoff(), 0),
             health_check_interval=0,
             max_connections=2,

@@ -69,33 +69,33 @@ Array = np.ndarray[Any, np.dtype[Any]]
 _INT64_MAX: Final = 2**63 - 1
 
 
-def _struct_of(dtype: np.dtype[np.void], before: str | None = None) -> tuple[Struct, list[str]]:
-    """Return the struct of a record's columns, all or those before one, with their names."""
-    names = list(dtype.names or ())
-    names = names if before is None else names[: names.index(before)]
-    codes: list[Reason] = []
-    for name in names:
+def _struct_of(dtype: np.dtype[np.void], before: str | None = None) -> Struct:
+    """Return the struct of a record's columns, all or those before one."""
+    codes: list[str] = []
+    for name in _names_of(dtype, before):
         column = dtype[name]
-        codes.append(f"{column.itemsize}s" if column.shape else column.kind.translate(_CODES))
-    return Struct("<" + "".join(codes)), names
+        codes.append(f"{column.itemsize}s" if column.shape else _CODES[column.kind])
+    return Struct("<" + "".join(codes))
 
 
-def _tuple_class(names: list[str]) -> Any:
-    # Any: the fields are the columns of the dtype, which the type checker cannot see.
-    return namedtuple("DecisionScalars", names)  # noqa: PYI024
+def _names_of(dtype: np.dtype[np.void], before: str | None = None) -> list[str]:
+    names = list(dtype.names or ())
+    return names if before is None else names[: names.index(before)]
 
 
-_CODES: Final = str.maketrans({"i": "q", "f": "d"})
-_REQUEST, _ = _struct_of(REQUEST)
-_REPORT, _ = _struct_of(REPORT)
-_SCALARS, _SCALAR_NAMES = _struct_of(DECISION, before="breaker_row")
-_Scalars: Final = _tuple_class(_SCALAR_NAMES)
+_CODES: Final = {"i": "q", "f": "d"}
+_FIRST_ARRAY: Final = "breaker_row"
 _STATUS_AT: Final[int] = DECISION.fields["status"][1]  # type: ignore[index]
-_STATUS: Final = Struct(f"<{REASONS_MAX}s")
-# The generated enumeration is a plain int; the cast only tells the type checker.
-_REASONS: Final = cast("tuple[Reason, ...]", REASON_CODES)
 _VERSION: Final = Struct("<32s3q")
-_POLICY: Final = Struct(f"<{_VERSION.size}s")
+# Any, three times: before Python 3.12 the type checker does not know that an array is a buffer, and
+# it cannot see the columns of a dtype. The cast gives the plain ints their generated type.
+_pack_request: Any = _struct_of(REQUEST).pack_into
+_pack_report: Any = _struct_of(REPORT).pack_into
+_unpack_scalars: Any = _struct_of(DECISION, _FIRST_ARRAY).unpack_from
+_unpack_status: Any = Struct(f"<{REASONS_MAX}s").unpack_from
+_unpack_policy: Any = Struct(f"<{_VERSION.size}s").unpack_from
+_Scalars: Any = namedtuple("_Scalars", _names_of(DECISION, _FIRST_ARRAY))  # type: ignore[misc]  # noqa: PYI024
+_REASONS: Final = cast("tuple[Reason, ...]", REASON_CODES)
 
 
 # --- Requests ---
@@ -119,8 +119,8 @@ def write_request(message: DecideRequest, request: Array) -> None:
         | (HAS_ATR if message.HasField("atr") else 0)
         | (HAS_VOLATILITY_INDEX if message.HasField("volatility_index") else 0)
     )
-    _REQUEST.pack_into(
-        request.data,
+    _pack_request(
+        request,
         0,
         _pack_id("account_id", message.account_id),
         _pack_id("provider_id", message.provider_id),
@@ -173,8 +173,8 @@ def write_report(message: ExecutionReport, report: Array) -> None:
     event_time_ns = 0
     if message.HasField("event_time"):
         event_time_ns = read_time("report.event_time", message.event_time)
-    _REPORT.pack_into(
-        report.data,
+    _pack_report(
+        report,
         0,
         _pack_id("report.account_id", message.account_id),
         _pack_id("report.report_id", message.report_id),
@@ -250,7 +250,7 @@ def read_decision(state: State, *, explain: bool, server_ns: int) -> DecideRespo
         explain: Whether to list every check.
         server_ns: From receipt to decision, nanoseconds; negative counts as 0.
     """
-    answer = _Scalars._make(_SCALARS.unpack_from(state.decision.data))
+    answer: Any = _Scalars._make(_unpack_scalars(state.decision))
     known = answer.known
     status = read_status(state)
     response = DecideResponse(
@@ -294,7 +294,7 @@ def read_decision(state: State, *, explain: bool, server_ns: int) -> DecideRespo
 
 def read_status(state: State) -> bytes:
     """Return the status of each reason of the decision, one byte each."""
-    (status,) = _STATUS.unpack_from(state.decision.data, _STATUS_AT)
+    (status,) = _unpack_status(state.decision, _STATUS_AT)
     return status  # type: ignore[no-any-return]
 
 
@@ -364,7 +364,7 @@ def _write_model(state: State, slot: int, response: DecideResponse) -> None:
 
 
 def _write_policy(state: State, response: DecideResponse) -> None:
-    (head,) = _POLICY.unpack_from(state.policy.data)
+    (head,) = _unpack_policy(state.policy)
     digest, version = _read_version(head)
     if version:
         response.policy_digest = digest

@@ -217,7 +217,7 @@ class DecisionService:
                 await self._end_interrupted(context)
             except Exception as error:  # noqa: BLE001 - nothing unexpected may leave as it is
                 refusal = refusal_of(error)
-            await self._abort(refusal, context)
+            return await self._abort(refusal, context)
 
         return answer
 
@@ -241,8 +241,9 @@ class DecisionService:
 
 
 def _seconds_left(context: Context) -> float:
-    left = context.time_remaining()
-    return float("inf") if left is None else float(left)
+    # The stubs do not know that there may be no deadline.
+    left: float | None = context.time_remaining()
+    return float("inf") if left is None else left
 
 
 def _find_tag(raw: bytes) -> int:

@@ -80,7 +80,7 @@ class ReportMaker:
             if draw[9] < 0.25:
                 present = REPORT_HAS_CUMULATIVE | (REPORT_HAS_LOTS if draw[9] < 0.1 else 0)
                 row["cumulative_lots"] = int(1 + 10 * draw[10]) * lot
-            if draw[11] < 0.85:
+            if draw[11] < (0.85 if kind == 7 else 0.985):
                 present |= REPORT_HAS_PRICE
                 ticks = (
                     facts.centre_ticks + int(60 * draw[12]) - 30 + (0.3 if draw[11] < 0.03 else 0)

@@ -73,6 +73,14 @@ def price_ticks(price: float, instrument: Any) -> tuple[int, int]:
     return (ticks, 0) if ticks >= 1 else (0, P_RANGE)
 
 
+def nearest_ticks(price: float, instrument: Any) -> int:
+    """Return the nearest tick of an execution price, which may be an average; 0 if out of range."""
+    exact = price / instrument.tick_size
+    if not math.isfinite(exact) or not 1 <= round(exact) <= PRICE_TICKS_MAX:
+        return 0
+    return round(exact)
+
+
 def atr_ticks(atr: float, instrument: Any) -> int:
     """Return the ticks of an ATR, 0 if it is no valid one."""
     if not (math.isfinite(atr) and atr > 0):

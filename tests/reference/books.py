@@ -13,7 +13,7 @@ from server.hotpath.state import (
     RESERVATION_WORKING,
 )
 from tests.reference.arithmetic import Exact
-from tests.reference.rows import NO_ID
+from tests.reference.rows import NO_ID, NO_SYMBOL
 
 MAX_DRAWDOWN, DAILY_LOSS, WEEKLY_LOSS, MONTHLY_LOSS, CONSECUTIVE_LOSSES, VOLATILITY = range(1, 7)
 PERIODS = {DAILY_LOSS: "day", WEEKLY_LOSS: "week", MONTHLY_LOSS: "month"}
@@ -22,7 +22,7 @@ BREAKER_CLOSED, BREAKER_TRIPPED = 1, 2
 
 @dataclass(slots=True)
 class Market:
-    regime: bytes = bytes(32)
+    regime: bytes = NO_SYMBOL
     atr: float | None = None
     atr_at: int = 0
     volatility: int | None = None
@@ -82,7 +82,7 @@ class Account:
     configuration: Any = None
     overrides: dict[bytes, Any] = field(default_factory=dict)
     positions: dict[tuple[bytes, bytes], Position] = field(default_factory=dict)
-    exposures: dict[bytes, Exposure] = field(default_factory=dict)
+    exposures: dict[tuple[bool, bytes], Exposure] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -270,8 +270,9 @@ class Books:
     @staticmethod
     def exposure(account: Account, instrument: Any) -> Exposure:
         group = instrument.correlation_group
-        name = instrument.symbol if group == bytes(32) else group
-        return account.exposures.setdefault(name, Exposure())
+        alone = group == NO_SYMBOL
+        key = (alone, instrument.symbol if alone else group)
+        return account.exposures.setdefault(key, Exposure())
 
     # --- Holds --------------------------------------------------------------------------------
 

@@ -34,9 +34,8 @@ class Changes:
         }[kind]
         books = self.books
         books.sequence += 1
-        if apply(rows, deleted=deleted):
-            books.state_version = max(books.state_version, version)
-        else:
+        books.state_version = max(books.state_version, version)
+        if not apply(rows, deleted=deleted):
             books.unknown_changes += 1
 
     def _known_account(self, account_id: bytes) -> Account | None:
@@ -99,6 +98,7 @@ class Changes:
         account = self._known_account(rows[0].account_id)
         if account is None:
             return False
+        self.books.roll(account)
         account.configuration = None if deleted else rows[0]
         account.overrides = {} if deleted else {row.symbol: row for row in rows[1:]}
         self.books.refresh(account)
@@ -109,6 +109,7 @@ class Changes:
         account = self._known_account(row.account_id)
         if account is None:
             return False
+        books.roll(account)
         if deleted:
             row = row._replace(enabled=0)
         known = books.breakers.get(row.breaker_id)
@@ -145,9 +146,10 @@ class Changes:
 
     def _model(self, rows: list[Any], *, deleted: bool) -> bool:
         row, books = rows[0], self.books
-        if row.serial > books.model_serial:
-            books.model_serial = row.serial
-            books.model_slot = None if row.digest == bytes(32) else row.slot
+        if row.serial <= books.model_serial:
+            return False
+        books.model_serial = row.serial
+        books.model_slot = None if row.digest == bytes(32) else row.slot
         return True
 
     def _window(self, rows: list[Any], *, deleted: bool) -> bool:

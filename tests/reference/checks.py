@@ -115,7 +115,7 @@ class Checks:
         case.check(R_ACCOUNT_HALTED, denied=state not in (1, REDUCING))
         case.check(R_CONFIGURATION_MISSING, denied=account.configuration is None)
         case.check(R_EQUITY_EXHAUSTED, denied=account.equity <= 0, limit=0, observed=account.equity)
-        age = case.answer["equity_age_ns"] = self.age(account.equity_at)
+        age = case.answer["equity_age_ns"]
         age_max = account.spec.equity_max_age_ns
         if age_max >= 0:
             case.check(R_EQUITY_STALE, denied=age > age_max, limit=age_max, observed=age)

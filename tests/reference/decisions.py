@@ -13,6 +13,8 @@ from server.hotpath.layout import (
     R_POSITION_UNKNOWN,
     R_POSITIONS_FULL,
     R_RESERVATIONS_FULL,
+    REASONS_MAX,
+    S_ABSENT,
     S_CUT,
     S_DENY,
     S_PASS,
@@ -60,6 +62,8 @@ class Decisions:
         account = books.accounts.get(request.account_id)
         if account is not None and not account.alive:
             account = None
+        if account is not None:
+            books.roll(account)
         digest = row.tobytes()[: 8 * REQUEST_DIGEST_WORDS]
         assert len(digest) < REQUEST.itemsize
         remembers = request.client_order_id != NO_ID and account is not None and not request.dry_run
@@ -95,28 +99,26 @@ class Decisions:
                 break
             del books.remembered[key]
             oldest.account.idempotency -= 1
-        full = account.idempotency >= quota
-        case.deny(
-            R_IDEMPOTENCY_FULL,
-            quota if full else capacity,
-            account.idempotency if full else len(books.remembered),
-        )
+        case.deny(R_IDEMPOTENCY_FULL)
         return False
 
     def _judge(self, case: Judgement) -> None:
         checks, sizing, request = self.checks, self.sizing, case.request
-        case.answer["session"] = sizing.session(request)
+        checks.service(case)
         if has_unknown_enum(request):
+            full = case.status[R_IDEMPOTENCY_FULL]
+            case.status = [S_ABSENT] * REASONS_MAX
+            case.status[R_IDEMPOTENCY_FULL] = full
             case.deny(R_ENUM_VALUE_UNKNOWN)
             return
         if case.account is not None:
-            self.books.roll(case.account)
-        checks.service(case)
+            case.answer["equity_age_ns"] = checks.age(case.account.equity_at)
         if not checks.identity(case):
             return
         if request.reduce_only:
             self._judge_exit(case)
             return
+        case.answer["session"] = sizing.session(request)
         checks.account(case)
         checks.provider(case)
         checks.prices(case)
@@ -133,8 +135,8 @@ class Decisions:
             self.books.shift_hold(hold, -1, hold.left, hold.risk, hold.notional)
         case.net = case.account.positions.get((request.symbol, NO_ID))
         sizing.size(case)
+        sizing.position_drawdown(case)
         if case.sizes_known:
-            sizing.position_drawdown(case)
             sizing.caps(case)
             self._price_hold(case)
         self._judge_room(case)
@@ -168,6 +170,8 @@ class Decisions:
         case.exit_row = row
         grows = row.net * case.sign > 0
         case.check(R_NOT_REDUCING, denied=grows)
+        if grows:
+            return
         available = max(0, abs(row.net) - row.working_exits)
         case.target = abs(row.net)
         if request.present & HAS_REQUESTED_LOTS:
@@ -185,12 +189,10 @@ class Decisions:
                 clipped = S_DENY
             else:
                 case.set(S_DENY, R_LOT_STEP)
-        case.set(clipped, R_EXIT_CLIPPED, abs(row.net) - row.working_exits, 0)
+        case.set(clipped, R_EXIT_CLIPPED, available, 0)
         case.lots_max[R_EXIT_CLIPPED] = available
-        count, capacity = case.account.reservations, books.capacity.reservations
-        full = books.holds_in_use >= capacity
-        quota = capacity // QUOTA_DIVISOR
-        case.check(R_RESERVATIONS_FULL, denied=full, limit=quota, observed=count)
+        count, capacity = books.holds_in_use, books.capacity.reservations
+        case.check(R_RESERVATIONS_FULL, denied=count >= capacity, limit=capacity, observed=count)
 
     # --- Conclusion ---------------------------------------------------------------------------
 
@@ -201,9 +203,8 @@ class Decisions:
         if case.sizes_known:
             answer["known"] |= KNOWN_LARGEST
             largest = case.largest
-            if not case.request.reduce_only:
-                too_small = largest < case.instrument.min_lot_steps
-                largest = 0 if too_small or case.hard_denials() else largest
+            least = 0 if case.request.reduce_only else case.instrument.min_lot_steps
+            largest = 0 if largest < least or case.hard_denials() else largest
             answer["largest_steps"] = largest
             answer["largest_passing_lots"] = lots_of(largest, case.instrument)
         if denied:

@@ -6,7 +6,9 @@ from server.hotpath.layout import (
     R_BELOW_MIN_LOT,
     R_CORRELATED_EXPOSURE,
     R_DAILY_LOSS_BUDGET,
+    R_EXIT_CLIPPED,
     R_LEVERAGE,
+    R_LOT_STEP,
     R_MAX_LOT,
     R_MONTHLY_LOSS_BUDGET,
     R_POSITION_SIZE,
@@ -34,7 +36,7 @@ CAPS = (
     R_WEEKLY_LOSS_BUDGET,
     R_MONTHLY_LOSS_BUDGET,
 )
-SIZE_LIMITS = frozenset((*CAPS, R_BELOW_MIN_LOT))
+SIZE_LIMITS = frozenset((*CAPS, R_BELOW_MIN_LOT, R_LOT_STEP, R_EXIT_CLIPPED))
 ALLOW, REDUCE, DENY = 1, 2, 3
 NORMAL, DEGRADED, REFUSE = 1, 2, 3
 
@@ -43,7 +45,7 @@ _ZERO_COLUMNS = (
     "slippage_ticks", "stop_ticks", "trailing_ticks", "risk_money_micros", "loss_per_lot_micros",
     "notional_per_lot_micros", "score_micropoints", "multiplier_ppm", "slippage_micropips",
     "predicted_slippage_pips", "lot_size", "sl_buffer_pips", "stop_price",
-    "trailing_stop_distance", "largest_passing_lots", "expires_at_ns",
+    "trailing_stop_distance", "largest_passing_lots", "expires_at_ns", "session",
 )  # fmt: skip
 _AGES = ("heartbeat", "equity", "score", "atr", "volatility", "conversion_rate", "quote")
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from server.hotpath.layout import EQUITY_MICROS_MAX
 from server.hotpath.state import (
     P_RANGE,
     P_REQUIRED,
@@ -19,7 +20,7 @@ from server.hotpath.state import (
     RESERVATION_HELD,
     RESERVATION_WORKING,
 )
-from tests.reference.arithmetic import lot_steps, micros, price_ticks
+from tests.reference.arithmetic import lot_steps, micros, nearest_ticks
 from tests.reference.books import CONSECUTIVE_LOSSES, Account, Books, Hold, Position
 from tests.reference.rows import NO_ID, NO_SYMBOL, read_report
 from tests.reference.sizing import notional_per_lot
@@ -45,8 +46,10 @@ class Reports:
         if account is None or not account.alive:
             return self._refused(REPORT_ACCOUNT_UNKNOWN)
         key = (report.account_id, report.report_id)
+        books.roll(account)
         if key in books.seen_reports:
             hold = self._find_hold(account, report)
+            books.sequence += 1
             return self._result(REPORT_DUPLICATE, account, report, hold)
         hold = self._find_hold(account, report)
         moves = report.kind in MOVES
@@ -57,7 +60,7 @@ class Reports:
                 problem = P_REQUIRED if report.side == 0 else P_RANGE
                 return self._refused(REPORT_INVALID, fault("side", problem))
             if report.symbol not in books.instruments:
-                return self._refused(REPORT_INVALID, fault("symbol", P_RANGE))
+                return self._refused(REPORT_INVALID, fault("symbol", P_REQUIRED))
         instrument = books.instruments[report.symbol] if hold is None and moves else None
         if hold is not None:
             instrument = hold.instrument
@@ -71,7 +74,6 @@ class Reports:
             if not books.has_room_for_positions(self._rows_needed(account, report, hold)):
                 return self._refused(REPORT_FULL)
         books.sequence += 1
-        books.roll(account)
         self._remember(key)
         if moves:
             self._move(account, report, hold, instrument)
@@ -116,9 +118,26 @@ class Reports:
         signed = steps if (side == BUY) != closes else -steps
         price = 0
         if report.present & REPORT_HAS_PRICE:
-            price, _problem = price_ticks(report.price, instrument)
-        if price == 0 and hold is not None:
+            price = nearest_ticks(report.price, instrument)
+        if price == 0 and hold is not None and not closes:
             price = hold.entry_ticks
+        if hold is not None and hold.state == RESERVATION_HELD and not closes:
+            hold.state = RESERVATION_WORKING
+        if steps:
+            self._turn_over(account, report, hold, instrument, signed, price)
+        if hold is not None and report.kind == FILL and hold.in_use:
+            self.books.close_hold(hold)
+
+    def _turn_over(
+        self,
+        account: Account,
+        report: Any,
+        hold: Hold | None,
+        instrument: Any,
+        signed: int,
+        price: int,
+    ) -> None:
+        closes, steps = report.kind == CLOSE, abs(signed)
         row = self._row_of(account, report, hold, instrument)
         risk = notional = 0
         if hold is not None:
@@ -132,9 +151,7 @@ class Reports:
         self._shift(account, instrument, row, signed, price, risk, notional)
         if row.position_id != NO_ID:
             net = self.books.position(account, instrument.symbol)
-            self._shift(account, instrument, net, signed, price, 0, 0)
-        if hold is not None and report.kind == FILL and hold.in_use:
-            self.books.close_hold(hold)
+            _turn(net, signed, price)
         self.books.forget_if_flat(account, row)
 
     def _new_steps(self, report: Any, hold: Hold | None, instrument: Any) -> int:
@@ -195,24 +212,18 @@ class Reports:
         notional: int,
     ) -> None:
         exact, exposure = self.books.exact, self.books.exposure(account, instrument)
-        size, opens = abs(signed), abs(signed)
-        price = price or cost_of(row)
-        if row.net * signed < 0:
-            net = abs(row.net)
-            closes = min(net, size)
-            freed_risk = exact.mul_div(row.open_risk, closes, net)
-            freed_notional = exact.mul_div(row.open_notional, closes, net)
-            row.cost_ticks -= exact.mul_div(row.cost_ticks, closes, net)
+        net, size = abs(row.net), abs(signed)
+        opens = _turn(row, signed, price)
+        if opens < size:
+            freed_risk = exact.mul_div(row.open_risk, size - opens, net)
+            freed_notional = exact.mul_div(row.open_notional, size - opens, net)
             row.open_risk -= freed_risk
             row.open_notional -= freed_notional
             account.open_risk -= freed_risk
             account.open_notional -= freed_notional
             exposure.open -= freed_notional
-            opens = size - closes
             risk = exact.mul_div(risk, opens, size, up=True)
             notional = exact.mul_div(notional, opens, size, up=True)
-        row.net += signed
-        row.cost_ticks += opens * price
         row.open_risk += risk
         row.open_notional += notional
         account.open_risk += risk
@@ -227,7 +238,9 @@ class Reports:
         paid = micros(report.commission) if report.present & REPORT_HAS_COMMISSION else 0
         event_time = report.event_time_ns or self.books.now
         if event_time > account.equity_at:
-            account.equity += pnl - paid
+            account.equity = max(
+                -EQUITY_MICROS_MAX, min(EQUITY_MICROS_MAX, account.equity + pnl - paid)
+            )
             account.peak = max(account.peak, account.equity)
         if not has_pnl:
             return
@@ -265,3 +278,16 @@ class Reports:
 def cost_of(row: Position) -> int:
     """Return the average entry of a row in ticks, 0 when it is flat."""
     return abs(row.cost_ticks) // abs(row.net) if row.net else 0
+
+
+def _turn(row: Position, signed: int, price: int) -> int:
+    """Move lots and cost of a row and return how many of the lots opened."""
+    price = price or cost_of(row)
+    opens = abs(signed)
+    if row.net * signed < 0:
+        closes = min(abs(row.net), opens)
+        row.cost_ticks -= row.cost_ticks * closes // abs(row.net)
+        opens -= closes
+    row.net += signed
+    row.cost_ticks += opens * price
+    return opens

@@ -78,11 +78,11 @@ class Sizing:
         if model is None:
             case.note(R_MODEL_MISSING)
         else:
-            answer["known"] |= KNOWN_MODEL
             q50, q90 = model.evaluate(self.features(case, model)) or NOT_FINITE
             if not (abs(q50) <= MODEL_PIPS_MAX and abs(q90) <= MODEL_PIPS_MAX):
                 case.note(R_MODEL_OUTPUT_INVALID)
             else:
+                answer["known"] |= KNOWN_MODEL
                 predicted = q50
                 micropips = max(0, math.ceil(q90 * 1e6 - 1e-6))
                 if micropips > policy.slippage_cap_micropips:
@@ -160,30 +160,30 @@ class Sizing:
 
     def size(self, case: Judgement) -> None:
         answer, exact, instrument = case.answer, case.exact, case.instrument
-        atr_missing = case.atr_missing
-        unknown = case.stop == 0 or case.rate is None or case.account.equity <= 0 or atr_missing
-        case.sizes_known = not unknown
-        if unknown:
-            return
-        assert case.rate is not None
         answer["risk_money_micros"] = self._risk_money(case)
-        ticks = exact.kept(abs(case.entry - case.stop) + case.buffer + case.slippage)
-        loss = exact.mul_div(ticks, instrument.tick_value_picos, PPM, up=True)
-        loss = exact.mul_div(loss, case.rate, PICOS, up=True)
-        answer["loss_per_lot_micros"] = exact.kept(loss + instrument.commission_per_lot_micros)
-        answer["notional_per_lot_micros"] = notional_per_lot(
-            case.exact, case.entry, case.rate, instrument
-        )
-        risk_steps = exact.steps(
-            answer["risk_money_micros"], answer["loss_per_lot_micros"], instrument
-        )
-        case.target = risk_steps
         if case.request.present & HAS_REQUESTED_LOTS:
             parsed = lot_steps(case.request.requested_lots, instrument)
             assert parsed is not None
             case.target, case.off_step = parsed
-        answer["target_steps"] = case.target
         case.set(S_CUT if case.off_step else S_PASS, R_LOT_STEP)
+        rate = case.rate
+        if rate is None:
+            return
+        distance = abs(case.entry - case.stop) if case.stop else 0
+        ticks = exact.kept(distance + case.buffer + case.slippage)
+        loss = exact.mul_div(ticks, instrument.tick_value_picos, PPM, up=True)
+        loss = exact.mul_div(loss, rate, PICOS, up=True)
+        loss = answer["loss_per_lot_micros"] = exact.kept(
+            loss + instrument.commission_per_lot_micros
+        )
+        answer["notional_per_lot_micros"] = notional_per_lot(exact, case.entry, rate, instrument)
+        if not case.stop or case.account.equity <= 0 or case.atr_missing:
+            return
+        case.sizes_known = True
+        risk_steps = exact.steps(answer["risk_money_micros"], loss, instrument)
+        if not case.request.present & HAS_REQUESTED_LOTS:
+            case.target = risk_steps
+        answer["target_steps"] = case.target
         case.cap(R_RISK_PER_TRADE, risk_steps, answer["risk_money_micros"], 0)
 
     def _risk_money(self, case: Judgement) -> int:
@@ -272,7 +272,7 @@ class Sizing:
         if ratio < 0:
             case.skip(reason)
             return
-        if self.books.window_start(account, period) == 0:
+        if account.start[period] == 0:
             return
         base = account.base[period]
         limit = exact.ppm(base, ratio)

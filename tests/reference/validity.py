@@ -135,18 +135,22 @@ def find_report_fault(report: Any) -> Fault | None:
     if report.report_id == NO_ID:
         return fault("report_id", P_REQUIRED)
     if not 1 <= report.kind <= CLOSE:
-        return fault("kind", P_REQUIRED if report.kind == 0 else P_RANGE)
+        return fault("kind", P_REQUIRED)
     moves = report.kind in (PARTIAL_FILL, FILL, CLOSE)
     if moves and not report.present & (REPORT_HAS_LOTS | REPORT_HAS_CUMULATIVE):
         return fault("lots", P_REQUIRED)
+    if report.kind in (PARTIAL_FILL, FILL) and not report.present & REPORT_HAS_PRICE:
+        return fault("price", P_REQUIRED)
     for field, bit in (
         ("lots", REPORT_HAS_LOTS),
         ("price", REPORT_HAS_PRICE),
         ("cumulative_lots", REPORT_HAS_CUMULATIVE),
     ):
-        found = _find_number_fault(report, field, bit, None, lambda _value, _instrument: True)
-        if found:
-            return found
+        value = getattr(report, field)
+        if not moves and field == "lots":
+            continue
+        if report.present & bit and not (math.isfinite(value) and value > 0):
+            return fault(field, P_POSITIVE)
     if report.kind == CLOSE and not report.present & REPORT_HAS_PNL:
         return fault("realised_pnl", P_REQUIRED)
     for field, bit in (

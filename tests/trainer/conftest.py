@@ -1,21 +1,16 @@
-"""Rows for the trainer's tests: simulated ones always, real ones where they lie beside the repository."""
+"""Rows for the trainer's tests: simulated always, real where they lie beside the repository."""
 
-import os
-import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from psycopg import sql
-from psycopg.conninfo import make_conninfo
 
 from server.record.migrate import migrate
 from trainer.evaluate import select_stop_losses
 from trainer.release import ReleasePlan, release_slippage
 from trainer.rows import StopFill
-from trainer.simulate import SimulatedMarket, simulate_market
+from trainer.simulate import SimulatedMarket, simulate_market, write_market
 from trainer.source import DataFolder, open_folder
 
 REAL_DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -46,6 +41,13 @@ def release_dir(
 
 
 @pytest.fixture(scope="session")
+def market_dir(market: SimulatedMarket, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("market")
+    write_market(market, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def real_data() -> DataFolder:
     if not REAL_DATA.is_dir():
         pytest.skip("the recorded data (../shared/data beside the repository) are not here")
@@ -53,21 +55,11 @@ def real_data() -> DataFolder:
 
 
 @pytest.fixture
-def record_url(request: pytest.FixtureRequest) -> Iterator[str]:
-    """A migrated, empty database of its own in a real PostgreSQL."""
-    server = os.environ.get("RISKGATE_TEST_DATABASE_URL") or _ask_for_database(request)
-    name = sql.Identifier(database := f"trainer_{uuid.uuid4().hex[:12]}")
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(name))
-    url = make_conninfo(server, dbname=database)
-    migrate(url)
-    yield url
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
-
-
-def _ask_for_database(request: pytest.FixtureRequest) -> str:
-    try:
-        return str(request.getfixturevalue("database_url"))
-    except pytest.FixtureLookupError:
-        pytest.skip("no PostgreSQL: set RISKGATE_TEST_DATABASE_URL")
+def record_url(database_url: str) -> str:
+    """A migrated record in a real PostgreSQL, with none of the trainer's rows in it."""
+    migrate(database_url)
+    with psycopg.connect(database_url) as connection:
+        connection.execute(
+            "TRUNCATE riskgate.trade, riskgate.stop_fill, riskgate.bar, riskgate.provider_metric"
+        )
+    return database_url

@@ -1,8 +1,8 @@
 import pytest
-from tests.trainer.sample_rows import make_fill
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.trainer.sample_rows import make_fill
 from trainer.encodings import ANY, Encodings, fit_encodings, read_encodings, shrink
 from trainer.errors import ArtifactReadError, NotEnoughDataError
 

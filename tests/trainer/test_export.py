@@ -11,12 +11,12 @@ from trainer.ensemble import (
     Tree,
     TreeEnsemble,
     check_bounds,
-    floor_to_float32,
     snap_pips,
 )
 from trainer.errors import ExportMismatchError
 from trainer.export import check_export, export_onnx, run_onnx
 from trainer.families import boosting
+from trainer.families.binning import fit_steps
 from trainer.families.slippage import CANDIDATES, build_table, fit_ensemble
 from trainer.rows import StopFill
 from trainer.split import split_by_time
@@ -39,11 +39,12 @@ def make_rows(count: int = 2_000) -> np.ndarray:
 
 
 def test_a_stump_answers_as_drawn() -> None:
-    ensemble = TreeEnsemble((1.0, 2.0), (make_stump(3.0, 0.5, -0.25, target=1),))
+    stumps = (make_stump(3.0, 0.5, -0.25, target=1), make_stump(9.0, 0.25, 0.0))
+    ensemble = TreeEnsemble((1.0, 2.0), stumps)
     rows = np.zeros((2, 11), dtype=np.float32)
     rows[:, 2] = (3.0, np.nextafter(np.float32(3.0), np.float32(9)))
-    assert ensemble.predict(rows).tolist() == [[1.0, 2.5], [1.0, 1.75]]
-    assert run_onnx(export_onnx(ensemble, 11), rows).tolist() == [[1.0, 2.5], [1.0, 1.75]]
+    assert ensemble.predict(rows).tolist() == [[1.25, 2.5], [1.25, 1.75]]
+    assert run_onnx(export_onnx(ensemble, 11), rows).tolist() == [[1.25, 2.5], [1.25, 1.75]]
 
 
 def test_onnx_equals_the_fitted_model_on_rows_it_never_saw(stop_losses: list[StopFill]) -> None:
@@ -58,7 +59,6 @@ def test_trees_add_up_to_the_regressor_they_were_read_from(stop_losses: list[Sto
     table = build_table(stop_losses, Strengths())
     plan = boosting.BoostingPlan(3, 10, 0.2, 20, 1)
     base, trees = boosting.fit_quantile(table, 0.9, 1, plan, seed=3)
-    columns = boosting.USED_COLUMNS
     weights = table.weights * boosting._draw_days(table.days, 3)
     regressor = HistGradientBoostingRegressor(
         loss="quantile", quantile=0.9, learning_rate=0.2, max_iter=10, max_depth=3,
@@ -66,10 +66,11 @@ def test_trees_add_up_to_the_regressor_they_were_read_from(stop_losses: list[Sto
         early_stopping=False, random_state=0,
     )  # fmt: skip
     drawn = weights > 0
-    inputs = table.features[:, columns].astype(np.float64)
-    regressor.fit(inputs[drawn], table.slippage_pips[drawn], sample_weight=weights[drawn])
+    columns = table.features[:, boosting.USED_COLUMNS]
+    steps = fit_steps(columns).encode(columns)
+    regressor.fit(steps[drawn], table.slippage_pips[drawn], sample_weight=weights[drawn])
     summed = TreeEnsemble((0.0, base), tuple(trees)).predict(table.features)[:, 1]
-    assert np.abs(summed - regressor.predict(inputs)).max() < 11 * 2.0**-17 + 1e-9
+    assert np.abs(summed - regressor.predict(steps)).max() < 11 * 2.0**-17 + 1e-9
 
 
 def test_an_altered_graph_is_noticed() -> None:
@@ -86,12 +87,6 @@ def test_a_graph_that_compares_the_other_way_at_a_tie_is_noticed() -> None:
         check_export(graph, ensemble, np.zeros((0, 11), dtype=np.float32))
 
 
-@pytest.mark.parametrize("value", [0.1, 1 / 3, 15.0, -2.7, 1e-30, 7.000000001])
-def test_thresholds_round_down_so_that_the_same_rows_go_left(value: float) -> None:
-    narrow = floor_to_float32(value)
-    assert float(narrow) <= value < float(np.nextafter(narrow, np.float32(np.inf)))
-
-
 def test_snapped_sums_are_exact_in_float32() -> None:
     generator = np.random.default_rng(2)
     leaves = np.array([snap_pips(value) for value in generator.uniform(-0.5, 0.5, 256)])
@@ -103,6 +98,11 @@ def test_snapped_sums_are_exact_in_float32() -> None:
 def test_an_ensemble_that_could_leave_the_exact_range_is_refused() -> None:
     with pytest.raises(ValueError, match="could reach"):
         check_bounds(TreeEnsemble((0.0, 0.0), (make_stump(1.0, 300.0, 0.0),)))
+
+
+def test_an_output_without_a_tree_is_refused() -> None:
+    with pytest.raises(ValueError, match="no tree adds to output 1"):
+        check_bounds(TreeEnsemble((0.0, 1.0), (make_stump(1.0, 0.1, 0.0),)))
 
 
 def test_too_many_trees_are_refused() -> None:

@@ -13,7 +13,13 @@ from trainer.rows import EPOCH
 
 @pytest.mark.parametrize(
     ("clock", "minutes"),
-    [("12:00:00", 0.0), ("12:30:00", 0.0), ("12:15:00", 15.0), ("12:29:30", 0.5), ("12:44:00", 14.0)],
+    [
+        ("12:00:00", 0.0),
+        ("12:30:00", 0.0),
+        ("12:15:00", 15.0),
+        ("12:29:30", 0.5),
+        ("12:44:00", 14.0),
+    ],
 )
 def test_release_distance_is_to_the_nearest_half_hour(clock: str, minutes: float) -> None:
     moment = datetime.fromisoformat(f"2024-05-06T{clock}+00:00")

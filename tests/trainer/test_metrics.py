@@ -46,9 +46,7 @@ def make_fill(slippage_pips: float, latency_ms: float | None = None, number: int
 
 
 def overall(trades: list[Trade], fills: list[StopFill] | None = None) -> ProviderMetric:
-    (row,) = (
-        row for row in provider_metrics(trades, fills or []) if row.period_type == "overall"
-    )
+    (row,) = (row for row in provider_metrics(trades, fills or []) if row.period_type == "overall")
     return row
 
 
@@ -145,7 +143,9 @@ def test_a_stop_is_kept_when_the_loss_is_within_its_distance_and_one_pip(
 
 
 def test_price_improvement_is_kept_apart_from_adverse_slippage() -> None:
-    row = overall([], [make_fill(2.0, number=0), make_fill(-1.0, number=1), make_fill(0.0, number=2)])
+    row = overall(
+        [], [make_fill(2.0, number=0), make_fill(-1.0, number=1), make_fill(0.0, number=2)]
+    )
     assert row.max_slippage_pips == 2.0
     assert row.avg_slippage_pips == pytest.approx(2.0 / 3)
     assert row.avg_improvement_pips == pytest.approx(-1.0 / 3)

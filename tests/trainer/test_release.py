@@ -58,8 +58,12 @@ def test_one_flipped_byte_is_refused(
         content[position] ^= 1
         (folder / name).write_bytes(content)
         with pytest.raises(ArtifactReadError):
-            artifact = read_artifact(folder)
-            verify_release(artifact.envelope, artifact.manifest_bytes, author_key.public_key())
+            read_and_verify(folder, author_key)
+
+
+def read_and_verify(folder: Path, author_key: Ed25519PrivateKey) -> None:
+    artifact = read_artifact(folder)
+    verify_release(artifact.envelope, artifact.manifest_bytes, author_key.public_key())
 
 
 def test_another_author_is_refused(release_dir: Path) -> None:
@@ -200,7 +204,14 @@ def test_bars_and_targets_alone_are_too_little_to_train_on(
     assert not (tmp_path / "a").exists()
 
 
-@pytest.mark.parametrize("train_fraction", [0.6, 0.7, 0.8])
+@pytest.mark.parametrize(
+    "train_fraction",
+    [
+        pytest.param(0.6, marks=pytest.mark.campaign),
+        0.7,
+        pytest.param(0.8, marks=pytest.mark.campaign),
+    ],
+)
 def test_the_model_beats_its_baselines_on_real_fills(
     train_fraction: float, real_data: DataFolder, author_key: Ed25519PrivateKey, tmp_path: Path
 ) -> None:

@@ -1,10 +1,10 @@
 from datetime import timedelta
 
 import pytest
-from tests.trainer.sample_rows import make_fill
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.trainer.sample_rows import make_fill
 from trainer.errors import NotEnoughDataError
 from trainer.split import assign_blocks, split_by_time
 

@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingRegressor
 from threadpoolctl import threadpool_limits
 
-from trainer.ensemble import LEAF, Tree, floor_to_float32, snap_pips
+from trainer.ensemble import LEAF, Tree, snap_pips
+from trainer.families.binning import STEPS_MAX, Steps, fit_steps
 
 # Columns of the feature vector that the trees may use, and the direction that each must keep.
 # Hour, day, size and side brought nothing on validation rows; ATR, volatility and stop distance
 # are absent from recorded fills.
 USED_COLUMNS: Final = (0, 1, 2, 5)
 _MONOTONE: Final = (1, 1, -1, 0)
-_BINS_MAX: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,9 @@ def fit_quantile(
     """
     bases: list[float] = []
     trees: list[Tree] = []
-    inputs = table.features[:, USED_COLUMNS].astype(np.float64)
+    columns = table.features[:, USED_COLUMNS]
+    steps = fit_steps(columns)
+    inputs = steps.encode(columns)
     for bag in range(plan.bags):
         weights = table.weights * _draw_days(table.days, seed + bag)
         drawn = weights > 0
@@ -79,7 +81,7 @@ def fit_quantile(
             max_depth=plan.depth,
             max_leaf_nodes=None,
             min_samples_leaf=plan.leaf_rows_min,
-            max_bins=_BINS_MAX,
+            max_bins=STEPS_MAX,
             monotonic_cst=list(_MONOTONE),
             early_stopping=False,
             random_state=0,
@@ -89,7 +91,8 @@ def fit_quantile(
             regressor.fit(inputs[drawn], table.slippage_pips[drawn], sample_weight=weights[drawn])
         bases.append(float(np.ravel(regressor._baseline_prediction)[0]))  # noqa: SLF001
         trees += [
-            _read_tree(stage[0].nodes, target, plan.bags) for stage in _list_stages(regressor)
+            _read_tree(stage[0].nodes, steps, target, plan.bags)
+            for stage in _list_stages(regressor)
         ]
     return snap_pips(float(np.mean(bases))), trees
 
@@ -108,16 +111,16 @@ def _list_stages(regressor: HistGradientBoostingRegressor) -> Sequence[Any]:
     return list(regressor._predictors)  # noqa: SLF001
 
 
-def _read_tree(nodes: NDArray[Any], target: int, bags: int) -> Tree:
+def _read_tree(nodes: NDArray[Any], steps: Steps, target: int, bags: int) -> Tree:
     is_leaf = nodes["is_leaf"].astype(bool)
-    columns = np.array(USED_COLUMNS, dtype=np.int64)[nodes["feature_idx"].astype(np.int64)]
+    used = nodes["feature_idx"].astype(np.int64)
     return Tree(
         target=target,
-        feature=np.where(is_leaf, LEAF, columns),
+        feature=np.where(is_leaf, LEAF, np.array(USED_COLUMNS, dtype=np.int64)[used]),
         threshold=np.array(
             [
-                np.float32(0) if leaf else floor_to_float32(float(cut))
-                for leaf, cut in zip(is_leaf, nodes["num_threshold"], strict=True)
+                np.float32(0) if leaf else steps.find_edge(column, float(cut))
+                for leaf, column, cut in zip(is_leaf, used, nodes["num_threshold"], strict=True)
             ],
             dtype=np.float32,
         ),

@@ -11,7 +11,7 @@ stretches of the training rows.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from typing import Any, Final
 
@@ -42,6 +42,8 @@ CANDIDATES: Final = (
     BoostingPlan(depth=2, rounds=12, learning_rate=0.25, leaf_rows_min=10, bags=10),
     BoostingPlan(depth=3, rounds=12, learning_rate=0.25, leaf_rows_min=30, bags=10),
 )
+# Enough bags to tell plans apart; all of them would only be slower.
+TRIAL_BAGS: Final = 4
 # Share of the training rows before each validation stretch, and the end of that stretch.
 _VALIDATION_STRETCHES: Final = ((0.55, 0.70), (0.70, 0.85), (0.85, 1.0))
 
@@ -156,7 +158,8 @@ def choose_plan(
         observed = np.array([fill.slippage_pips for fill in later])
         days.append(np.array([fill.ts_us // 86_400_000_000 for fill in later]))
         for index, plan in enumerate(CANDIDATES):
-            base, trees = fit_quantile(table, QUANTILES[1], 1, plan, SEED)
+            trial = replace(plan, bags=TRIAL_BAGS)
+            base, trees = fit_quantile(table, QUANTILES[1], 1, trial, SEED)
             predicted = TreeEnsemble((0.0, base), tuple(trees)).predict(features)[:, 1]
             losses[index].append(measure_pinball(observed, predicted, QUANTILES[1]))
     if not days:

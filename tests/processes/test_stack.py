@@ -1,0 +1,182 @@
+"""`riskgate serve` as an operator sees it: real processes, real kills."""
+
+import json
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import psycopg
+import pytest
+
+from server.embedded.postgres import EmbeddedPostgres
+from server.embedded.process import wait_until
+from server.stack_state import StackState
+
+_READY_TIMEOUT_S = 150
+_FREE_PORTS = [f"--{name}-listen=127.0.0.1:0" for name in ("decision", "control", "metrics")]
+
+
+class Stack:
+    """One `riskgate serve`."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.data_dir = data_dir
+        self.output = data_dir.with_name("serve.log")
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with self.output.open("wb") as output:
+            self.process = subprocess.Popen(
+                [*_riskgate("serve", self.data_dir), *_FREE_PORTS], stdout=output, stderr=output
+            )
+        process = self.process
+        wait_until(
+            lambda: process.poll() is not None or b"READY " in self.output.read_bytes(),
+            timeout_s=_READY_TIMEOUT_S,
+        )
+        assert process.poll() is None, self.output.read_text(encoding="utf-8")
+        assert b"READY " in self.output.read_bytes(), self.output.read_text(encoding="utf-8")
+
+    @property
+    def state(self) -> StackState:
+        state = StackState.read(self.data_dir)
+        assert state is not None
+        return state
+
+    def end(self, number: signal.Signals) -> int:
+        assert self.process is not None
+        self.process.send_signal(number)
+        return self.process.wait(timeout=60)
+
+    def examine(self) -> tuple[int, dict[str, dict[str, Any]]]:
+        done = subprocess.run(
+            [*_riskgate("doctor", self.data_dir), "--json"],
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        answer = json.loads(done.stdout)
+        assert answer["ok"] == (done.returncode == 0), done.stdout
+        return done.returncode, {check["name"]: check for check in answer["checks"]}
+
+    def is_healthy(self) -> bool:
+        return self.examine()[0] == 0
+
+
+def _riskgate(command: str, data_dir: Path) -> list[str]:
+    script = Path(sys.executable).with_name("riskgate")
+    return [str(script), command, "--data-dir", str(data_dir)]
+
+
+def _lives(pid: int) -> bool:
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    folder = Path(tempfile.mkdtemp(prefix="riskgate-test-"))
+    folder.chmod(0o755)
+    stack = Stack(folder / "data")
+    stack.start()
+    yield stack
+    if stack.process is not None and stack.process.poll() is None:
+        stack.end(signal.SIGTERM)
+    shutil.rmtree(folder)
+
+
+def test_serve_when_ready_then_the_doctor_finds_everything_healthy(stack: Stack) -> None:
+    code, checks = stack.examine()
+    assert code == 0, checks
+    assert all(check["ok"] and not check["problem"] for check in checks.values())
+    assert {"postgres", "migrations", "redis", "control", "engine", "publisher"} <= set(checks)
+
+
+def test_serve_when_ready_then_children_are_visible_by_their_commands(stack: Stack) -> None:
+    for name in ("engine", "control"):
+        line = psutil.Process(stack.state.pids[name]).cmdline()
+        assert line[-3:] == [name, "--data-dir", str(stack.data_dir)]
+        assert Path(line[-4]).name == "riskgate"
+    mode = stat.S_IMODE((stack.data_dir / "state.json").stat().st_mode)
+    assert mode == 0o600
+
+
+def test_serve_when_the_data_directory_is_taken_then_refuses(stack: Stack) -> None:
+    done = subprocess.run(
+        [*_riskgate("serve", stack.data_dir), *_FREE_PORTS],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert "another `riskgate serve` runs" in done.stderr
+    assert stack.is_healthy()
+
+
+@pytest.mark.parametrize("name", ["engine", "control", "postgres", "redis"])
+def test_serve_when_a_part_is_killed_then_it_comes_back(stack: Stack, name: str) -> None:
+    before = stack.state.pids[name]
+    others = {other: pid for other, pid in stack.state.pids.items() if other != name}
+    os.kill(before, signal.SIGKILL)
+    assert wait_until(lambda: stack.state.pids[name] != before, timeout_s=30)
+    assert wait_until(stack.is_healthy, timeout_s=90), stack.examine()
+    assert {other: stack.state.pids[other] for other in others} == others
+
+
+def test_doctor_when_a_table_is_missing_then_names_it_and_the_mend(stack: Stack) -> None:
+    admin_url = EmbeddedPostgres(stack.data_dir).admin_url.replace("/postgres?", "/riskgate?")
+    with psycopg.connect(admin_url, autocommit=True) as connection:
+        connection.execute("ALTER TABLE riskgate.circuit_breaker_event RENAME TO away")
+        try:
+            code, checks = stack.examine()
+        finally:
+            connection.execute("ALTER TABLE riskgate.away RENAME TO circuit_breaker_event")
+    assert code == 1
+    assert "riskgate.circuit_breaker_event" in checks["migrations"]["problem"]
+    assert checks["migrations"]["mend"]
+    assert [name for name, check in checks.items() if not check["ok"]] == ["migrations"]
+
+
+def test_doctor_when_the_engine_hangs_then_names_it(stack: Stack) -> None:
+    pid = stack.state.pids["engine"]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        code, checks = stack.examine()
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert code == 1
+    assert not checks["engine"]["ok"]
+    assert "engine.log" in checks["engine"]["mend"]
+    assert checks["control"]["ok"]
+
+
+def test_serve_when_the_supervisor_is_killed_then_all_end_and_it_starts_again(
+    stack: Stack,
+) -> None:
+    pids = list(stack.state.pids.values())
+    stack.end(signal.SIGKILL)
+    assert wait_until(lambda: not any(_lives(pid) for pid in pids), timeout_s=30)
+    code, checks = stack.examine()
+    assert code == 1
+    assert "died" in checks["supervisor"]["problem"]
+    stack.start()
+    assert wait_until(stack.is_healthy, timeout_s=60), stack.examine()
+
+
+def test_serve_when_asked_to_stop_then_ends_everything_and_exits_0(stack: Stack) -> None:
+    pids = list(stack.state.pids.values())
+    assert stack.end(signal.SIGTERM) == 0
+    assert not any(_lives(pid) for pid in pids)
+    assert not (stack.data_dir / "state.json").exists()
+    code, checks = stack.examine()
+    assert code == 1
+    assert "riskgate serve" in checks["supervisor"]["mend"]
