@@ -15,7 +15,7 @@ RUN pip install --no-cache-dir --disable-pip-version-check --no-deps --no-build-
 
 ENV PYTHONUNBUFFERED=1 \
     RISKGATE_DATA_DIR=/srv/riskgate/data \
-    NUMBA_CACHE_DIR=/srv/riskgate/numba
+    RISKGATE_CACHE_DIR=/srv/riskgate/cache
 USER riskgate
 RUN riskgate warm
 VOLUME /srv/riskgate/data

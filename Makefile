@@ -13,7 +13,7 @@ PROTOS := $(sort $(wildcard protos/riskgate/v1/*.proto))
 SOURCES := $(wildcard server trainer riskgate demo benchmarks tests)
 
 # Compiled kernels; below it one folder per hash of the hot-path sources (server/hotpath/jit.py).
-export NUMBA_CACHE_DIR ?= $(CURDIR)/.cache/numba
+export RISKGATE_CACHE_DIR ?= $(CURDIR)/.cache
 export PYTHONUNBUFFERED := 1
 
 .PHONY: help setup demo serve test test-all check fix proto bench image lock

@@ -84,6 +84,7 @@ class Publisher:
         self._published = 0
         self._record_seen_s = float("-inf")
         self._wake = asyncio.Event()
+        self._stopping = False
 
     @property
     def published_version(self) -> int:
@@ -106,9 +107,22 @@ class Publisher:
 
     async def run(self) -> None:
         """Publish and beat until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._publish_forever())
-            tasks.create_task(self._beat_forever())
+        tasks = [
+            asyncio.create_task(self._publish_forever(), name="publish"),
+            asyncio.create_task(self._beat_forever(), name="heartbeat"),
+        ]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            # The Redis client may answer a cancellation with an error of its own: the flag ends
+            # the loop all the same, since each of its waits is bounded.
+            self._stopping = True
+            for task in tasks:
+                task.cancel()
+            results = await asyncio.gather(*tasks, return_exceptions=True)
+        for result in results:
+            if isinstance(result, Exception):
+                raise result
 
     async def measure(self, measurements: Sequence[Measurement]) -> int:
         """Hand measurements to the engines and return how many were the newest of their key.
@@ -134,12 +148,12 @@ class Publisher:
         return sum(results)
 
     async def _publish_forever(self) -> None:
-        while True:
+        while not self._stopping:
             self._wake.clear()
             try:
                 if self._generation is None:
                     await self._align()
-                while await self._publish_batch():
+                while not self._stopping and await self._publish_batch():
                     pass
             except (UnavailableError, TimeoutError) as error:
                 log.warning("record is away: %s", error)
@@ -182,7 +196,7 @@ class Publisher:
         return len(entries) == BATCH_LENGTH
 
     async def _beat_forever(self) -> None:
-        while True:
+        while not self._stopping:
             started_s = time.monotonic()
             if self._generation is not None:
                 try:

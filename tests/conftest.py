@@ -118,7 +118,8 @@ def redis_url(pytestconfig: pytest.Config) -> str:
     digits = re.sub(r"\D", "", _worker_name(pytestconfig)) or "0"
     index = 1 + int(digits)
     assert index < _REDIS_INDEXES, "more workers than Redis databases"
-    url = urlunsplit(urlsplit(base)._replace(query=f"db={index}"))
+    # Joined by hand: urlunsplit would drop the empty host of unix:///path.
+    url = f"{base.partition('?')[0]}?db={index}"
     client = redis.Redis.from_url(url, socket_timeout=5)
     client.flushdb()
     client.close()

@@ -37,7 +37,7 @@ def show_decision(
     facts.add_row("[dim]order[/]", order_id)
     facts.add_row(
         "[dim]time[/]",
-        f"{answer.server_ns / 1_000:.0f} us in the engine, {elapsed_s * 1_000:.0f} ms with connect",
+        f"{answer.server_ns / 1e6:.3g} ms in the server, {elapsed_s * 1e3:.0f} ms with connecting",
     )
     console.print(facts)
     if answer.checks:

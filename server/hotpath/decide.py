@@ -23,10 +23,18 @@ from server.hotpath.clock import (
 )
 from server.hotpath.exits import size_exit_nb
 from server.hotpath.idempotency import digest_nb, find_order_nb, make_room_nb, remember_order_nb
-from server.hotpath.inputs import read_conversion_rate_nb, read_market_nb, read_provider_nb
+from server.hotpath.inputs import (
+    PROVIDER_KEY_WORDS,
+    provider_key_nb,
+    read_conversion_rate_nb,
+    read_market_nb,
+    read_provider_nb,
+)
+from server.hotpath.intrinsics import prefetch
 from server.hotpath.jit import kernel, routine
-from server.hotpath.memory import account_at, accounts_of, breaker_at, decision_of, engine_of, instrument_at, instruments_of, override_at, overrides_of, remembered_at, request_of, reservation_at, window_at, words_at_nb, work_of
+from server.hotpath.memory import account_at, accounts_of, breaker_at, decision_of, engine_of, exposures_of, instrument_at, instruments_of, override_at, overrides_of, positions_of, providers_of, remembered_at, request_of, reservation_at, window_at, words_at_nb, work_of
 from server.hotpath.layout import (
+    CHANGE_RISK_CONFIGURATION,
     DECISION_BREAKERS_MAX,
     HEARTBEAT_DEGRADED_NS,
     HEARTBEAT_REFUSE_NS,
@@ -63,7 +71,14 @@ from server.hotpath.layout import (
 )
 from server.hotpath.model_tables import ModelTables
 from server.hotpath.limits import apply_caps_nb, check_position_drawdown_nb
-from server.hotpath.positions import exposure_key_nb, find_exposure_nb, find_position_nb, net_key_nb
+from server.hotpath.positions import (
+    EXPOSURE_KEY_WORDS,
+    POSITION_KEY_WORDS,
+    exposure_key_nb,
+    find_exposure_nb,
+    find_position_nb,
+    net_key_nb,
+)
 from server.hotpath.reservations import add_to_sums_nb, close_nb, find_reservation_nb, forget_flat_position_nb, is_live_nb
 from server.hotpath.sizing import size_from_risk_nb
 from server.hotpath.state import (
@@ -78,7 +93,7 @@ from server.hotpath.state import (
     WORK,
 )
 from server.hotpath.stops import buffer_stop_nb, predict_slippage_nb
-from server.hotpath.table import find_nb
+from server.hotpath.table import find_nb, prefetch_key_nb
 from server.hotpath.validate import has_unknown_enum_nb, validate_nb
 from server.hotpath.verdict import (
     VERDICT_DENY,
@@ -91,6 +106,7 @@ from server.hotpath.verdict import (
 TRADING_REDUCING = 2
 TRADING_HALTED = 3
 BREAKER_TRIPPED = 2
+CONFIGURATION_BYTES = CHANGE_RISK_CONFIGURATION.itemsize
 WORK_WORDS = WORK.itemsize // 8
 CLEARED_WORDS = DECISION.fields["limit"][1] // 8  # type: ignore[index]
 
@@ -178,14 +194,30 @@ def begin_nb(state: Any, now_ns: int) -> None:
 
 
 @kernel
+def prefetch_account_nb(state: Any) -> None:
+    """Ask early for what later checks will read of an account in a large engine."""
+    work = work_of(state)
+    row = state.configurations + work.account_row * CONFIGURATION_BYTES
+    for line in range(4):
+        prefetch(row + 64 * line)
+    net_key_nb(state, work.account_row, work.instrument_row)
+    prefetch_key_nb(positions_of(state), state.scratch, POSITION_KEY_WORDS)
+    exposure_key_nb(state, work.account_row, work.instrument_row)
+    prefetch_key_nb(exposures_of(state), state.scratch, EXPOSURE_KEY_WORDS)
+
+
+@kernel
 def find_parties_nb(state: Any) -> None:
     """Find the rows of account, instrument and symbol override."""
     request, work = request_of(state), work_of(state)
-    row = find_nb(accounts_of(state), request.account_id, ID_WORDS)
-    work.account_row = row if account_at(state, row).alive != 0 else 0
+    prefetch_key_nb(accounts_of(state), request.account_id, ID_WORDS)
+    prefetch_key_nb(providers_of(state), provider_key_nb(state), PROVIDER_KEY_WORDS)
     row = find_nb(instruments_of(state), request.symbol, SYMBOL_WORDS)
     work.instrument_row = row if instrument_at(state, row).alive != 0 else 0
+    row = find_nb(accounts_of(state), request.account_id, ID_WORDS)
+    work.account_row = row if account_at(state, row).alive != 0 else 0
     account = account_at(state, work.account_row)
+    prefetch_account_nb(state)
     if work.account_row != 0 and account.override_count > 0:
         state.scratch[0] = work.account_row
         for word in range(SYMBOL_WORDS):

@@ -13,7 +13,7 @@ from server.hotpath.breakers import volatility_needed_nb
 from server.hotpath.checks import check_nb, check_numbers_nb, note_nb
 from server.hotpath.clock import age_nb
 from server.hotpath.jit import kernel
-from server.hotpath.memory import account_at, configuration_at, decision_of, instrument_at, policy_of, provider_at, providers_of, rate_at, rates_of, request_of, work_of
+from server.hotpath.memory import account_at, configuration_at, decision_of, instrument_at, policy_of, provider_at, providers_of, rate_at, rates_of, request_of, words_at_nb, work_of
 from server.hotpath.layout import (
     CONVERSION_RATE_STALE_NS,
     ID_WORDS,
@@ -37,11 +37,18 @@ from server.hotpath.layout import (
     SCORE_STALE_NS,
     SYMBOL_WORDS,
 )
-from server.hotpath.state import HAS_ATR, HAS_VOLATILITY_INDEX, KNOWN_SCORE
+from server.hotpath.state import HAS_ATR, HAS_VOLATILITY_INDEX, KNOWN_SCORE, REQUEST
 from server.hotpath.table import find_nb
 from server.hotpath.units import DOWN, UP, OUT_OF_RANGE, atr_ticks_nb, interpolate_nb
 
-_PROVIDER_WORDS = ID_WORDS + 1
+PROVIDER_KEY_WORDS = ID_WORDS + 1
+_PROVIDER_OFFSET = REQUEST.fields["provider_id"][1]  # type: ignore[index]
+
+
+@kernel
+def provider_key_nb(state: Any) -> Any:
+    """Return the provider of the request as a key: id and type stand side by side in REQUEST."""
+    return words_at_nb(state.request + _PROVIDER_OFFSET, PROVIDER_KEY_WORDS)
 
 
 @kernel
@@ -50,10 +57,7 @@ def read_provider_nb(state: Any) -> None:
     request, decision, work = request_of(state), decision_of(state), work_of(state)
     account = account_at(state, work.account_row)
     policy = policy_of(state)
-    for word in range(ID_WORDS):
-        state.scratch[word] = request.provider_id[word]
-    state.scratch[ID_WORDS] = request.provider_type
-    row = find_nb(providers_of(state), state.scratch, _PROVIDER_WORDS)
+    row = find_nb(providers_of(state), provider_key_nb(state), PROVIDER_KEY_WORDS)
     if row != 0 and provider_at(state, row).alive == 0:
         row = 0
     work.provider_row = row

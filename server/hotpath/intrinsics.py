@@ -76,6 +76,22 @@ def load_word(typing_context: Any, address: Any) -> Any:  # noqa: ARG001
 
 
 @intrinsic
+def prefetch(typing_context: Any, address: Any) -> Any:  # noqa: ARG001
+    """Ask for the cache line at an address; any address is allowed, nothing is read."""
+
+    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        i32 = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, i32, i32, i32])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        pointer = builder.inttoptr(arguments[0], cgutils.voidptr_t)
+        # Read, keep in every level, data.
+        builder.call(function, [pointer, i32(0), i32(3), i32(1)])
+        return context.get_dummy_value()
+
+    return types.void(types.int64), generate
+
+
+@intrinsic
 def store_word(typing_context: Any, address: Any, value: Any) -> Any:  # noqa: ARG001
     """Write an int64 to an address."""
 

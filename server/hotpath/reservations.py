@@ -23,6 +23,8 @@ from server.hotpath.state import (
 from server.hotpath.table import clear_row_nb, find_nb, link_nb, unlink_nb
 
 SIDE_BUY = 1
+CLOSED_SHARE = 64
+"""One row in so many stays findable after it was closed, for late reports."""
 
 
 @kernel
@@ -92,7 +94,7 @@ def _take_row_nb(state: Any) -> int:
     """Return a row to write to. The caller has checked that one is free."""
     engine = engine_of(state)
     capacity = reservations_of(state).capacity
-    if engine.reservation_fresh < capacity and engine.closed_count <= capacity // 16:
+    if engine.reservation_fresh < capacity and engine.closed_count <= capacity // CLOSED_SHARE:
         engine.reservation_fresh += 1
         return engine.reservation_fresh
     row = engine.closed_head

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from server.hotpath.intrinsics import load_word, store_word
+from server.hotpath.intrinsics import load_word, prefetch, store_word
 from server.hotpath.jit import kernel, routine
 from server.hotpath.layout import packed_dtype
 
@@ -69,7 +69,9 @@ def _hash_step_nb(state: int, word: int) -> int:
 
 @kernel
 def hash_key_nb(key: np.ndarray, width: int) -> int:
-    """Mix the first `width` words of a key into one."""
+    """Mix the first `width` words of a key into one; a single word is a counter and stays, so neighbours share lines."""
+    if width == 1:
+        return key[0]
     state = np.int64(0x5851F42D4C957F2D)
     for position in range(width):
         state = _hash_step_nb(state, key[position])
@@ -80,6 +82,8 @@ def hash_key_nb(key: np.ndarray, width: int) -> int:
 def _hash_row_nb(table: Any, row: int, width: int) -> int:
     state = np.int64(0x5851F42D4C957F2D)
     address = table.rows + row * table.row_bytes
+    if width == 1:
+        return load_word(address)
     for position in range(width):
         state = _hash_step_nb(state, load_word(address + 8 * position))
     return state
@@ -92,6 +96,20 @@ def _same_nb(table: Any, row: int, key: np.ndarray, width: int) -> bool:
         if load_word(address + 8 * position) != key[position]:
             return False
     return True
+
+
+@kernel
+def prefetch_key_nb(table: Any, key: np.ndarray, width: int) -> None:
+    """Ask for the index cell of a key that will be looked up soon."""
+    prefetch(table.index + 8 * (hash_key_nb(key, width) & table.mask))
+
+
+@kernel
+def prefetch_row_nb(table: Any, row: int) -> None:
+    """Ask for the first four cache lines of a row."""
+    address = table.rows + row * table.row_bytes
+    for line in range(4):
+        prefetch(address + 64 * line)
 
 
 @kernel

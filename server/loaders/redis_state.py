@@ -64,6 +64,11 @@ class OutOfStepError(Exception):
 class RedisStateLoader:
     """Keeps one engine in step with Redis, in a thread of its own.
 
+    Args:
+        url: Of the Redis that the publisher writes.
+        receiver: Takes what was read.
+        block_ms: Longest wait for the next change before the ground is checked.
+
     Attributes:
         version: Newest version handed on; never goes back.
         is_current: Whether a whole state was loaded and is being followed.
@@ -72,7 +77,7 @@ class RedisStateLoader:
         outages: Failed Redis calls.
     """
 
-    def __init__(self, url: str, receiver: StateReceiver) -> None:
+    def __init__(self, url: str, receiver: StateReceiver, *, block_ms: int = BLOCK_MS) -> None:
         self._redis: Any = redis.Redis.from_url(
             url,
             socket_timeout=SOCKET_TIMEOUT_S,
@@ -86,6 +91,7 @@ class RedisStateLoader:
             protocol=2,
         )
         self._receiver = receiver
+        self._block_ms = block_ms
         self._generation: int | None = None
         self._newest_generation: int | None = None
         # Newest stream entry that was read; everything after it is still to come.
@@ -109,7 +115,7 @@ class RedisStateLoader:
         """End the thread; waits for at most one blocking read."""
         self._stop.set()
         if self._thread.is_alive():
-            self._thread.join(SOCKET_TIMEOUT_S + BLOCK_MS / 1_000)
+            self._thread.join(SOCKET_TIMEOUT_S + self._block_ms / 1_000)
         self._redis.close()
 
     def _run(self) -> None:
@@ -203,7 +209,7 @@ class RedisStateLoader:
     def _follow(self) -> None:
         """Read what comes next, waiting for it at most half a second."""
         answer = self._redis.xread(
-            {feed.STREAM_KEY: self._last_id}, count=BATCH_LENGTH, block=BLOCK_MS
+            {feed.STREAM_KEY: self._last_id}, count=BATCH_LENGTH, block=self._block_ms
         )
         entries = _entries_of(answer)
         if len(entries) in {0, BATCH_LENGTH}:

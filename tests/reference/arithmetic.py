@@ -98,7 +98,7 @@ def volatility_micropoints(index: float) -> int:
 def lot_steps(lots: float, instrument: Any) -> tuple[int, bool] | None:
     """Return (whole steps, whether something was left over), None when out of range."""
     exact = lots * float(instrument.lot_scale) / float(instrument.lot_mantissa)
-    if not exact <= LOT_STEPS_MAX:
+    if not 0 < exact <= LOT_STEPS_MAX:
         return None
     steps = math.floor(exact + 1e-6)
     return steps, exact - steps > 1e-6

@@ -17,6 +17,7 @@ from tests.reference.rows import NO_ID, NO_SYMBOL
 
 MAX_DRAWDOWN, DAILY_LOSS, WEEKLY_LOSS, MONTHLY_LOSS, CONSECUTIVE_LOSSES, VOLATILITY = range(1, 7)
 PERIODS = {DAILY_LOSS: "day", WEEKLY_LOSS: "week", MONTHLY_LOSS: "month"}
+CLOSED_DIVISOR = 16
 BREAKER_CLOSED, BREAKER_TRIPPED = 1, 2
 
 
@@ -159,6 +160,7 @@ class Books:
         self.holds: dict[int, Hold] = {}
         self.closed_holds: deque[Hold] = deque()
         self.holds_in_use = 0
+        self.fresh_holds = 0
         self.expiries: list[tuple[int, int]] = []
         self.position_count = 0
         self.remembered: OrderedDict[tuple[bytes, bytes], Remembered] = OrderedDict()
@@ -221,7 +223,7 @@ class Books:
                     breaker.state, breaker.tripped_at = BREAKER_TRIPPED, self.now
                     cools = rule.condition == CONSECUTIVE_LOSSES
                     breaker.closes_at = self.now + rule.cooling_off_ns if cools else 0
-            elif rule.condition != CONSECUTIVE_LOSSES:
+            elif rule.condition != CONSECUTIVE_LOSSES or account.consecutive_losses == 0:
                 breaker.close()
 
     def _holds_true(self, account: Account, rule: Any) -> bool:
@@ -231,7 +233,7 @@ class Books:
             highest = account.peak
         else:
             period = PERIODS[rule.condition]
-            if self.window_start(account, period) == 0:
+            if account.start[period] == 0:
                 return True
             highest = account.base[period]
         if highest <= 0:
@@ -295,7 +297,11 @@ class Books:
             hold.position.held[hold.side] += sign * steps
 
     def open_hold(self, hold: Hold) -> None:
-        if len(self.holds) >= self.capacity.reservations:
+        # Rows never used are taken first, but only while few closed ones are kept for late reports.
+        fresh = self.fresh_holds < self.capacity.reservations
+        if fresh and len(self.closed_holds) <= self.capacity.reservations // CLOSED_DIVISOR:
+            self.fresh_holds += 1
+        else:
             del self.holds[self.closed_holds.popleft().decision_id]
         self.holds[hold.decision_id] = hold
         self.shift_hold(hold, 1, hold.left, hold.risk, hold.notional)

@@ -214,7 +214,7 @@ class Checks:
         )
         case.atr = atr or 0
         case.atr_missing = atr_needed and atr is None
-        self._demand(case, case.atr_missing, market.atr is not None, market.atr_at, R_ATR_MISSING)
+        self._demand(case, case.atr_missing, stored is not None, market.atr_at, R_ATR_MISSING)
 
         given = None
         if request.present & HAS_VOLATILITY_INDEX:

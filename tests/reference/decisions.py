@@ -56,7 +56,7 @@ class Decisions:
     def decide(self, row: Any) -> tuple[int, dict[str, Any]]:
         books, request = self.books, read_request(row)
         instrument = books.instruments.get(request.symbol)
-        found = find_fault(request, instrument)
+        found = None if has_unknown_enum(request) else find_fault(request, instrument)
         if found is not None:
             return INVALID, {"field": found[0], "problem": found[1]}
         account = books.accounts.get(request.account_id)

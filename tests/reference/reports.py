@@ -12,7 +12,6 @@ from server.hotpath.state import (
     REPORT_FULL,
     REPORT_HAS_COMMISSION,
     REPORT_HAS_CUMULATIVE,
-    REPORT_HAS_LOTS,
     REPORT_HAS_PNL,
     REPORT_HAS_PRICE,
     REPORT_INVALID,
@@ -21,7 +20,7 @@ from server.hotpath.state import (
     RESERVATION_WORKING,
 )
 from tests.reference.arithmetic import lot_steps, micros, nearest_ticks
-from tests.reference.books import CONSECUTIVE_LOSSES, Account, Books, Hold, Position
+from tests.reference.books import Account, Books, Hold, Position
 from tests.reference.rows import NO_ID, NO_SYMBOL, read_report
 from tests.reference.sizing import notional_per_lot
 from tests.reference.validity import BUY, CLOSE, FILL, PARTIAL_FILL, fault, find_report_fault
@@ -65,12 +64,9 @@ class Reports:
         if hold is not None:
             instrument = hold.instrument
         if moves:
-            for field, bit in (
-                ("lots", REPORT_HAS_LOTS),
-                ("cumulative_lots", REPORT_HAS_CUMULATIVE),
-            ):
-                if report.present & bit and lot_steps(getattr(report, field), instrument) is None:
-                    return self._refused(REPORT_INVALID, fault(field, P_RANGE))
+            field = "cumulative_lots" if report.present & REPORT_HAS_CUMULATIVE else "lots"
+            if lot_steps(getattr(report, field), instrument) is None:
+                return self._refused(REPORT_INVALID, fault("lots", P_RANGE))
             if not books.has_room_for_positions(self._rows_needed(account, report, hold)):
                 return self._refused(REPORT_FULL)
         books.sequence += 1
@@ -246,9 +242,6 @@ class Reports:
             return
         if pnl >= 0:
             account.consecutive_losses = 0
-            for breaker in account.breakers:
-                if breaker.definition.condition == CONSECUTIVE_LOSSES:
-                    breaker.close()
             return
         account.consecutive_losses += 1
         configuration = account.configuration

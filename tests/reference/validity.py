@@ -147,7 +147,7 @@ def find_report_fault(report: Any) -> Fault | None:
         ("cumulative_lots", REPORT_HAS_CUMULATIVE),
     ):
         value = getattr(report, field)
-        if not moves and field == "lots":
+        if field != "price" and not moves:
             continue
         if report.present & bit and not (math.isfinite(value) and value > 0):
             return fault(field, P_POSITIVE)
@@ -162,5 +162,5 @@ def find_report_fault(report: Any) -> Fault | None:
             if not math.isfinite(value):
                 return fault(field, P_FINITE)
             if not abs(value) <= MONEY_MAX:
-                return fault(field, P_RANGE)
+                return fault(field, P_FINITE)
     return None

@@ -16,7 +16,9 @@ def test_the_market_is_large_and_varied_enough_to_train_on(market: SimulatedMark
 
 
 def test_every_row_says_that_it_is_simulated(market: SimulatedMarket) -> None:
-    assert all(row.provider_id.startswith("sim_") for row in [*market.trades, *market.fills])
+    names = {trade.provider_id for trade in market.trades}
+    names |= {fill.provider_id for fill in market.fills}
+    assert all(name.startswith("sim_") for name in names)
 
 
 def test_stops_lie_on_the_losing_side(market: SimulatedMarket) -> None:

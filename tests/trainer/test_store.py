@@ -93,7 +93,7 @@ def insert_metric(url: str, **changes: object) -> None:
     columns, marks = ", ".join(row), ", ".join(f"%({name})s" for name in row)
     statement = f"INSERT INTO riskgate.provider_metric ({columns}) VALUES ({marks})"  # noqa: S608
     with psycopg.connect(url) as connection:
-        connection.execute(statement, row)  # type: ignore[arg-type]
+        connection.execute(statement, row)
 
 
 def test_a_metric_counts_breakeven_signals_and_starts_neutral(record_url: str) -> None:

@@ -1,0 +1,468 @@
+"""The feed of the engine against a real Redis: gaps, rebuilds, loss, damage, and nothing backwards."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import redis
+
+from riskgate.v1 import state_pb2
+from server import feed
+from server.changes import conversion_rate_rows, heartbeat_rows, model_rows, state_change
+from server.embedded.redis import EmbeddedRedis
+from server.entities import ConversionRate
+from server.hotpath import layout
+from server.loaders.feed_entry import MalformedEntryError, read_entry, read_number
+from server.loaders.model_loader import Activation
+from server.loaders.redis_state import RedisStateLoader
+
+RATE = state_pb2.CHANGE_KIND_CONVERSION_RATE
+ACCOUNT = state_pb2.CHANGE_KIND_ACCOUNT
+CONFIGURATION = state_pb2.CHANGE_KIND_RISK_CONFIGURATION
+HEARTBEAT = state_pb2.CHANGE_KIND_HEARTBEAT
+MODEL = state_pb2.CHANGE_KIND_MODEL
+
+
+class Receiver:
+    """Keeps what an engine would have been given."""
+
+    def __init__(self) -> None:
+        self.changes: list[state_pb2.StateChange] = []
+        self.timezones: list[tuple[int, str]] = []
+        self.activations: list[Activation] = []
+        self.lock = threading.Lock()
+
+    def put(self, change: bytes) -> bool:
+        with self.lock:
+            self.changes.append(state_pb2.StateChange.FromString(change))
+        return True
+
+    def add_timezone(self, timezone: str) -> None:
+        self.timezones.append((len(self.changes), timezone))
+
+    def activate(self, activation: Activation) -> None:
+        self.activations.append(activation)
+
+    def versions(self) -> list[int]:
+        with self.lock:
+            return [change.version for change in self.changes if change.version]
+
+    def beats(self) -> int:
+        with self.lock:
+            return sum(change.kind == HEARTBEAT for change in self.changes)
+
+
+@dataclass
+class Publisher:
+    """Writes what the control process writes, step by step."""
+
+    client: Any
+    generation: int = 1
+    version: int = 0
+    entities: dict[str, bytes] = field(default_factory=dict)
+
+    def rebuild(self) -> None:
+        self.generation += 1
+        pipeline = self.client.pipeline()
+        pipeline.delete(feed.STATE_KEY)
+        if self.entities:
+            pipeline.hset(feed.STATE_KEY, mapping=self.entities)
+        pipeline.set(feed.GENERATION_KEY, self.generation)
+        pipeline.set(feed.VERSION_KEY, self.version)
+        pipeline.set(feed.LAYOUT_KEY, layout.LAYOUT_VERSION)
+        pipeline.execute()
+
+    def change(self, kind: Any, key: str, rows: bytes) -> bytes:
+        self.version += 1
+        change = state_change(kind, key, rows, version=self.version).SerializeToString()
+        self.entities[feed.state_field(kind, key)] = change
+        return change
+
+    def publish(self, kind: Any = RATE, key: str = "EUR/USD", rows: bytes | None = None) -> None:
+        change = self.change(kind, key, rate_rows() if rows is None else rows)
+        self.client.hset(feed.STATE_KEY, feed.state_field(kind, key), change)
+        self.add(self.version, change)
+        self.client.set(feed.VERSION_KEY, self.version)
+
+    def add(self, version: int, change: bytes, generation: int | None = None) -> None:
+        entry = {
+            feed.FIELD_GENERATION: self.generation if generation is None else generation,
+            feed.FIELD_VERSION: version,
+            feed.FIELD_CHANGE: change,
+        }
+        self.client.xadd(feed.STREAM_KEY, entry)
+
+    def beat(self) -> None:
+        rows = heartbeat_rows(self.version, record_away=False)
+        self.add(0, state_change(HEARTBEAT, "publisher", rows).SerializeToString())
+
+
+def rate_rows() -> bytes:
+    from datetime import UTC, datetime
+
+    return conversion_rate_rows(
+        ConversionRate(
+            from_currency="EUR", to_currency="USD", rate=Decimal("1.1"), as_of=datetime.now(UTC)
+        )
+    )
+
+
+def account_rows(timezone: str) -> bytes:
+    row = np.zeros(1, layout.CHANGE_ACCOUNT)
+    row["account_id"][0] = layout.words("A")
+    row["timezone"][0] = layout.words(timezone, layout.SYMBOL_WORDS)
+    return row.tobytes()
+
+
+def wait(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.005)
+
+
+def wait_for_beat(publisher: Publisher, receiver: Receiver) -> None:
+    """Beat as the publisher does, again and again, until one beat arrives."""
+    before = receiver.beats()
+    deadline = time.monotonic() + 10.0
+    while receiver.beats() == before:
+        assert time.monotonic() < deadline, "no heartbeat arrived"
+        publisher.beat()
+        time.sleep(0.1)
+
+
+@pytest.fixture
+def client(redis_url: str) -> Iterator[Any]:
+    connection = redis.Redis.from_url(redis_url, socket_timeout=5)
+    connection.flushdb()
+    yield connection
+    connection.flushdb()
+    connection.close()
+
+
+@pytest.fixture
+def publisher(client: Any) -> Publisher:
+    return Publisher(client)
+
+
+@pytest.fixture
+def receiver() -> Receiver:
+    return Receiver()
+
+
+@pytest.fixture
+def loader(redis_url: str, receiver: Receiver) -> Iterator[RedisStateLoader]:
+    started = RedisStateLoader(redis_url, receiver, block_ms=50)
+    started.start()
+    yield started
+    started.stop()
+
+
+def load(publisher: Publisher, loader: RedisStateLoader) -> None:
+    publisher.rebuild()
+    wait(lambda: loader.is_current and loader.version == publisher.version)
+
+
+def test_load_when_redis_is_empty_then_it_waits_for_the_publisher(
+    loader: RedisStateLoader, publisher: Publisher, receiver: Receiver
+) -> None:
+    publisher.beat()
+    time.sleep(0.5)
+    assert not loader.is_current
+    assert receiver.changes == []
+    load(publisher, loader)
+    wait_for_beat(publisher, receiver)
+
+
+def test_load_when_kinds_depend_on_each_other_then_they_come_in_order(
+    publisher: Publisher, redis_url: str, receiver: Receiver
+) -> None:
+    configuration = bytes(layout.CHANGE_RISK_CONFIGURATION.itemsize)
+    publisher.change(CONFIGURATION, "A", configuration * 2)
+    publisher.change(MODEL, "slippage", model_rows("slippage", bytes(range(32)), "1.0.0", 4))
+    for number in range(50):
+        publisher.change(RATE, f"EUR/{number}", rate_rows())
+    publisher.change(ACCOUNT, "A", account_rows("Europe/London"))
+    publisher.change(ACCOUNT, "gone", b"")
+    publisher.rebuild()
+    loader = RedisStateLoader(redis_url, receiver)
+    loader.start()
+    try:
+        wait(lambda: loader.is_current)
+        order = [change.kind for change in receiver.changes]
+        assert order.index(CONFIGURATION) > order.index(ACCOUNT)
+        # Redis may give an entity twice while it resizes the hash, which does no harm.
+        assert len({(change.kind, change.key) for change in receiver.changes}) == 53
+        before, timezone = receiver.timezones[0]
+        assert timezone == "Europe/London"
+        assert before <= order.index(ACCOUNT)
+        assert [change for change in receiver.changes if change.key == "gone"][0].rows == b""
+        activation = receiver.activations[0]
+        assert (activation.purpose, activation.serial) == ("slippage", 4)
+        assert activation.digest == bytes(range(32))
+        assert loader.version == publisher.version
+    finally:
+        loader.stop()
+
+
+def test_follow_when_changes_come_then_each_is_handed_on_once_in_order(
+    loader: RedisStateLoader, publisher: Publisher, receiver: Receiver
+) -> None:
+    load(publisher, loader)
+    for _ in range(700):
+        publisher.publish()
+    publisher.add(publisher.version - 3, publisher.entities["6:EUR/USD"])
+    wait_for_beat(publisher, receiver)
+    assert receiver.versions() == list(range(1, 701))
+    assert loader.loads == 1
+
+
+def test_follow_when_a_version_is_missing_then_the_state_is_loaded_anew(
+    loader: RedisStateLoader, publisher: Publisher, receiver: Receiver
+) -> None:
+    load(publisher, loader)
+    publisher.publish()
+    lost = publisher.change(RATE, "EUR/LOST", rate_rows())
+    publisher.client.hset(feed.STATE_KEY, "6:EUR/LOST", lost)
+    publisher.publish(key="EUR/GBP")
+    wait(lambda: loader.loads == 2 and loader.version == 3)
+    assert {change.key for change in receiver.changes} == {"EUR/USD", "EUR/LOST", "EUR/GBP"}
+
+
+def test_follow_when_a_heartbeat_knows_more_then_the_state_is_loaded_anew(
+    loader: RedisStateLoader, publisher: Publisher, receiver: Receiver
+) -> None:
+    load(publisher, loader)
+    lost = publisher.change(RATE, "EUR/LOST", rate_rows())
+    publisher.client.hset(feed.STATE_KEY, "6:EUR/LOST", lost)
+    publisher.client.set(feed.VERSION_KEY, publisher.version)
+    publisher.beat()
+    wait(lambda: loader.loads == 2)
+    assert receiver.beats() == 0
+    wait_for_beat(publisher, receiver)
+    assert receiver.versions() == [1]
+
+
+def test_follow_when_the_stream_was_trimmed_then_the_state_is_loaded_anew(
+    loader: RedisStateLoader, publisher: Publisher, receiver: Receiver
+) -> None:
+    load(publisher, loader)
+    publisher.publish()
+    wait(lambda: receiver.versions() == [1])
+    publisher.client.xtrim(feed.STREAM_KEY, maxlen=0)
+    wait(lambda: loader.loads == 2)
+    publisher.publish()
+    wait_for_beat(publisher, receiver)
+    assert receiver.versions()[-1] == 2
+
+
+def test_follow_when_redis_is_flushed_then_no_heartbeat_passes_until_it_is_rebuilt(
+    loader: RedisStateLoader, publisher: Publisher, receiver: Receiver
+) -> None:
+    load(publisher, loader)
+    publisher.publish()
+    wait_for_beat(publisher, receiver)
+    publisher.client.flushdb()
+    wait(lambda: not loader.is_current)
+    before = receiver.beats()
+    publisher.beat()
+    time.sleep(0.5)
+    assert receiver.beats() == before
+    publisher.publish()
+    load(publisher, loader)
+    wait_for_beat(publisher, receiver)
+    assert loader.version == 2
+
+
+def test_follow_when_rebuilt_under_a_new_generation_then_old_entries_are_not_applied(
+    loader: RedisStateLoader, publisher: Publisher, receiver: Receiver
+) -> None:
+    load(publisher, loader)
+    publisher.publish()
+    wait(lambda: receiver.versions() == [1])
+    old_generation = publisher.generation
+    forged = state_change(RATE, "EUR/OLD", rate_rows(), version=2).SerializeToString()
+    publisher.rebuild()
+    wait(lambda: loader.loads == 2)
+    publisher.add(2, forged, generation=old_generation)
+    wait(lambda: loader.loads == 3)
+    publisher.publish(key="EUR/NEW")
+    wait_for_beat(publisher, receiver)
+    assert loader.version == 2
+    assert "EUR/OLD" not in {change.key for change in receiver.changes}
+    assert "EUR/NEW" in {change.key for change in receiver.changes}
+
+
+def test_load_when_redis_went_back_in_time_then_it_waits_instead_of_going_back(
+    loader: RedisStateLoader, publisher: Publisher, receiver: Receiver
+) -> None:
+    load(publisher, loader)
+    for _ in range(3):
+        publisher.publish()
+    wait(lambda: loader.version == 3)
+    older = Publisher(publisher.client, generation=publisher.generation, version=1)
+    older.entities = {"6:EUR/OLD": state_change(RATE, "EUR/OLD", rate_rows(), version=1).SerializeToString()}
+    older.rebuild()
+    older.beat()
+    wait(lambda: not loader.is_current)
+    time.sleep(0.5)
+    assert not loader.is_current
+    assert receiver.beats() == 0
+    assert loader.version == 3
+    assert "EUR/OLD" not in {change.key for change in receiver.changes}
+    publisher.generation = older.generation
+    publisher.publish()
+    load(publisher, loader)
+    assert loader.version == 4
+
+
+def test_load_when_the_layout_is_another_then_nothing_is_used(
+    loader: RedisStateLoader, publisher: Publisher, receiver: Receiver
+) -> None:
+    publisher.change(RATE, "EUR/USD", rate_rows())
+    publisher.rebuild()
+    publisher.client.set(feed.LAYOUT_KEY, layout.LAYOUT_VERSION + 1)
+    wait(lambda: not loader.is_current or loader.loads == 1)
+    time.sleep(0.3)
+    publisher.client.set(feed.LAYOUT_KEY, layout.LAYOUT_VERSION)
+    wait(lambda: loader.is_current)
+
+
+def malformed() -> dict[str, bytes]:
+    good = state_change(RATE, "EUR/USD", rate_rows())
+
+    def altered(**fields: Any) -> bytes:
+        message = state_pb2.StateChange.FromString(good.SerializeToString())
+        for name, value in fields.items():
+            setattr(message, name, value)
+        return message.SerializeToString()
+
+    return {
+        "random": b"\xff\xfe\xfd",
+        "layout": altered(layout_version=layout.LAYOUT_VERSION + 1),
+        "short row": altered(rows=rate_rows()[:-1]),
+        "two rows": altered(rows=rate_rows() * 2),
+        "large": altered(rows=rate_rows() * 3_000),
+        "kind 0": altered(kind=0),
+        "kind 99": altered(kind=99),
+        "clock": altered(kind=state_pb2.CHANGE_KIND_CLOCK, rows=bytes(8)),
+        "session": altered(kind=state_pb2.CHANGE_KIND_SESSION, rows=bytes(24)),
+        "window": altered(kind=state_pb2.CHANGE_KIND_WINDOW, rows=bytes(80)),
+        "long key": altered(key="x" * 161),
+        "version": altered(version=2**64 - 1),
+    }
+
+
+@pytest.mark.parametrize("name", malformed())
+def test_read_entry_when_malformed_then_it_is_refused(name: str) -> None:
+    with pytest.raises(MalformedEntryError):
+        read_entry(malformed()[name])
+
+
+def test_follow_when_entries_are_damaged_then_they_are_dropped_and_the_rest_goes_on(
+    loader: RedisStateLoader, publisher: Publisher, receiver: Receiver
+) -> None:
+    load(publisher, loader)
+    bad = malformed()
+    for change in bad.values():
+        publisher.add(0, change)
+    publisher.client.xadd(feed.STREAM_KEY, {"foo": "bar"})
+    publisher.client.xadd(
+        feed.STREAM_KEY, {"generation": publisher.generation, "version": "-1", "change": b"x"}
+    )
+    contradiction = state_change(RATE, "EUR/USD", rate_rows(), version=7).SerializeToString()
+    publisher.add(1, contradiction)
+    publisher.publish()
+    wait_for_beat(publisher, receiver)
+    assert loader.dropped == len(bad) + 3
+    assert receiver.versions() == [1]
+    assert loader.loads == 1
+
+
+def test_load_when_hash_fields_are_damaged_then_only_the_whole_ones_are_loaded(
+    publisher: Publisher, redis_url: str, receiver: Receiver
+) -> None:
+    good = publisher.change(RATE, "EUR/USD", rate_rows())
+    publisher.entities |= {f"6:{name}": change for name, change in malformed().items()}
+    publisher.entities["6:EUR/GBP"] = good
+    publisher.entities["nonsense"] = good
+    publisher.rebuild()
+    loader = RedisStateLoader(redis_url, receiver)
+    loader.start()
+    try:
+        wait(lambda: loader.is_current)
+        assert [change.key for change in receiver.changes] == ["EUR/USD"]
+        assert loader.dropped == len(malformed()) + 2
+    finally:
+        loader.stop()
+
+
+@pytest.mark.parametrize(
+    "key", [feed.STATE_KEY, feed.STREAM_KEY, feed.VERSION_KEY, feed.GENERATION_KEY, feed.LAYOUT_KEY]
+)
+@pytest.mark.parametrize("kind", ["string", "list", "absent"])
+def test_follow_when_a_key_has_the_wrong_type_then_it_waits_and_recovers(
+    loader: RedisStateLoader, publisher: Publisher, receiver: Receiver, key: str, kind: str
+) -> None:
+    publisher.change(RATE, "EUR/USD", rate_rows())
+    load(publisher, loader)
+    wait_for_beat(publisher, receiver)
+    publisher.client.delete(key)
+    if kind == "string":
+        publisher.client.set(key, b"\xff not a number")
+    elif kind == "list":
+        publisher.client.rpush(key, "x")
+    time.sleep(0.3)
+    publisher.client.flushdb()
+    publisher.publish()
+    publisher.rebuild()
+    wait(lambda: loader.is_current and loader.version == publisher.version)
+    wait_for_beat(publisher, receiver)
+
+
+def test_read_number_when_text_is_no_small_number_then_none() -> None:
+    assert read_number(b"0") == 0
+    assert read_number(b"9223372036854775807") == 2**63 - 1
+    for text in (None, b"", b"-1", b"1.0", b"9223372036854775808", b"9" * 100, "١".encode(), b" 1"):
+        assert read_number(text) is None
+
+
+def test_follow_when_redis_restarts_then_it_recovers_by_itself(tmp_path: Path) -> None:
+    service = EmbeddedRedis(_open_folder(tmp_path))
+    service.start()
+    receiver = Receiver()
+    loader = RedisStateLoader(service.url, receiver)
+    client = redis.Redis.from_url(service.url, socket_timeout=5)
+    try:
+        loader.start()
+        publisher = Publisher(client)
+        publisher.change(RATE, "EUR/USD", rate_rows())
+        load(publisher, loader)
+        wait_for_beat(publisher, receiver)
+        service.stop()
+        wait(lambda: loader.outages > 0)
+        service.start()
+        publisher.client = client = redis.Redis.from_url(service.url, socket_timeout=5)
+        client.flushall()
+        publisher.publish()
+        load(publisher, loader)
+        wait_for_beat(publisher, receiver)
+        assert loader.version == 2
+    finally:
+        loader.stop()
+        client.close()
+        service.stop()
+
+
+def _open_folder(tmp_path: Path) -> Path:
+    # As root the service runs as another account, which must be able to reach it.
+    import os
+    import tempfile
+
+    return Path(tempfile.mkdtemp(prefix="riskgate-test-")) if os.geteuid() == 0 else tmp_path
