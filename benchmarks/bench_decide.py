@@ -1,10 +1,11 @@
 """decide() in process: nanoseconds per full decision, keys uniformly random over the loaded tables.
 
-Each decision is timed by itself inside one compiled loop, from the request in memory to the answer in memory; the cost
-of reading the clock twice is measured and taken off. "new order" has a unique client_order_id, is remembered and holds
-its risk (holds of 1 s expire as the clock moves on by 5 µs per decision); "anonymous" has no id but holds; "dry run"
-leaves no trace. Verdicts are counted: all must be ALLOW. What misleads: no socket and no encoding here, and the
-processor does nothing else meanwhile.
+Each decision is timed by itself inside one compiled loop, from the request in memory to the answer
+in memory; the cost of reading the clock twice is measured and taken off. "new order" has a unique
+client_order_id, is remembered and holds its risk (holds of 1 s expire as the clock moves on by 5 µs
+per decision); "anonymous" has no id but holds; "dry run" leaves no trace. Verdicts are counted: all
+must be ALLOW. What misleads: no socket and no encoding here, and the processor does nothing else
+meanwhile.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import time
 from typing import Any
 
 import numpy as np
-
 from numba import types
 
 from benchmarks.worlds import NOW_NS, activate_trees, new_requests, new_world
@@ -34,8 +34,15 @@ _MONOTONIC = 1
 
 
 @routine
-def _time_each_nb(  # noqa: PLR0913 - the engine, its requests and where the times go
-    state: Any, models: Any, target: Rows, requests: Rows, now_ns: int, decision: Rows, clock: Rows, spent: Rows
+def _time_each_nb(
+    state: Any,
+    models: Any,
+    target: Rows,
+    requests: Rows,
+    now_ns: int,
+    decision: Rows,
+    clock: Rows,
+    spent: Rows,
 ) -> int:
     allowed = 0
     address = clock.ctypes.data
@@ -106,10 +113,11 @@ def main() -> None:
         engine.tick(NOW_NS)
         loaded_s, used_mib = time.perf_counter() - begin, _resident_mib() - before
         rows = sum(sizes.values())
+        bytes_per_row = used_mib * 2**20 / rows
         medians[providers] = _report(f"{providers:,} providers, no model", engine, sizes, 1)
         activate_trees(engine)
         _report(f"{providers:,} providers, 100 trees, depth 6", engine, sizes, 2)
-        print(f"  loaded {rows:,} rows in {loaded_s:.1f} s, {used_mib * 2**20 / rows:.0f} bytes per row\n")
+        print(f"  loaded {rows:,} rows in {loaded_s:.1f} s, {bytes_per_row:.0f} bytes per row\n")
         del engine
     sizes = {"accounts": 1_000, "providers": 1_000, "instruments": 100}
     engine = new_world(Capacity(), **sizes)
@@ -118,7 +126,8 @@ def main() -> None:
     activate_trees(engine)
     _report("the same, 100 trees, depth 6", engine, sizes, 2)
     for kind in medians[1_000]:
-        print(f"1,000,000 ÷ 1,000 providers, {kind}: {medians[1_000_000][kind] / medians[1_000][kind]:.2f}")
+        ratio = medians[1_000_000][kind] / medians[1_000][kind]
+        print(f"1,000,000 ÷ 1,000 providers, {kind}: {ratio:.2f}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
-"""Filled engines for benchmarks: many accounts, providers and instruments, requests that hit them at random.
+"""Filled engines for benchmarks.
+
+Many accounts, providers and instruments, requests that hit them at random.
 
 Everything here is made up and seeded; nothing looks like a market.
 """
@@ -19,24 +21,41 @@ from server.engine import (
     WINDOW,
     Engine,
 )
-from server.hotpath.layout import CHANGE_ROWS, MICROS, NOT_SET, PICOS, SYMBOL_WORDS, currency_word, words
+from server.hotpath.layout import (
+    CHANGE_ROWS,
+    MICROS,
+    NOT_SET,
+    PICOS,
+    SYMBOL_WORDS,
+    currency_word,
+    words,
+)
 from server.hotpath.lowered import EncodingLevel
 from server.hotpath.memory import Capacity
 from server.hotpath.model_tables import load_model
-from server.hotpath.state import HAS_ATR, HAS_ENTRY_PRICE, HAS_REQUESTED_LOTS, HAS_STOP_LOSS, HAS_VOLATILITY_INDEX, REQUEST
+from server.hotpath.records import (
+    HAS_ATR,
+    HAS_ENTRY_PRICE,
+    HAS_REQUESTED_LOTS,
+    HAS_STOP_LOSS,
+    HAS_VOLATILITY_INDEX,
+    REQUEST,
+)
 from server.loaders.onnx_lowering import lower
 from tests.onnx_builder import build_random_trees, build_tree_model
 
 Rows = np.ndarray[Any, np.dtype[Any]]
 NOW_NS = 1_800_000_000_000_000_000
 _CHUNK = 50_000
-_LIMITS = ("position_max_drawdown", "max_position_size", "max_leverage", "daily_max_drawdown", "weekly_max_drawdown",
-           "monthly_max_drawdown", "max_correlated_exposure")  # fmt: skip
+_LIMITS = ("position_max_drawdown", "max_position_size", "max_leverage", "daily_max_drawdown",
+           "weekly_max_drawdown", "monthly_max_drawdown", "max_correlated_exposure")  # fmt: skip
 
 
 def names(prefix: str, count: int, width: int) -> Rows:
     """Return `count` different names as int64[count, width] words."""
-    data = b"".join(f"{prefix}{number:08d}".encode().ljust(8 * width, b"\0") for number in range(count))
+    data = b"".join(
+        f"{prefix}{number:08d}".encode().ljust(8 * width, b"\0") for number in range(count)
+    )
     return np.frombuffer(data, "<i8").reshape(count, width)
 
 
@@ -130,7 +149,10 @@ def activate_trees(engine: Engine, trees: int = 100, depth: int = 6) -> None:
 
 
 def new_requests(count: int, *, accounts: int, providers: int, instruments: int) -> Rows:
-    """Return REQUEST[count] with unique order ids over uniformly random accounts, providers and instruments."""
+    """Return REQUEST[count] with unique order ids over uniformly random accounts.
+
+    Providers and instruments.
+    """
     chance = np.random.default_rng(11)
     rows = np.zeros(count, REQUEST)
     rows["account_id"] = names("A", accounts, 8)[chance.integers(0, accounts, count)]
@@ -145,5 +167,7 @@ def new_requests(count: int, *, accounts: int, providers: int, instruments: int)
     rows["requested_lots"] = chance.integers(1, 50, count) / 100
     rows["atr"] = chance.uniform(0.0005, 0.002, count)
     rows["volatility_index"] = chance.uniform(20, 80, count)
-    rows["present"] = HAS_ENTRY_PRICE | HAS_STOP_LOSS | HAS_REQUESTED_LOTS | HAS_ATR | HAS_VOLATILITY_INDEX
+    rows["present"] = (
+        HAS_ENTRY_PRICE | HAS_STOP_LOSS | HAS_REQUESTED_LOTS | HAS_ATR | HAS_VOLATILITY_INDEX
+    )
     return rows

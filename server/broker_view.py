@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from server.hotpath.layout import MICROS, SYMBOL_WORDS, text, words
-from server.hotpath.state import (
+from server.hotpath.records import (
     DIFFERENCE_EQUITY,
     DIFFERENCE_ORDER,
     DIFFERENCE_POSITION,
@@ -110,7 +110,9 @@ def read_differences(state: State, rows: Rows, orders: list[BrokerOrder]) -> lis
 def _read_difference(state: State, row: Rows, orders: list[BrokerOrder]) -> Difference:
     subject = int(row["subject"])
     if subject == DIFFERENCE_EQUITY:
-        return Difference("equity", "", "", row["engine_value"] / MICROS, row["broker_value"] / MICROS)
+        return Difference(
+            "equity", "", "", row["engine_value"] / MICROS, row["broker_value"] / MICROS
+        )
     if subject == DIFFERENCE_ORDER:
         order = orders[int(row["row"])]
         return Difference("working_order", order.symbol, order.client_order_id, 0.0, order.lots)

@@ -1,7 +1,7 @@
-"""Entity to state change: where decimals become ticks, steps, ppm, micros and picos, exactly once.
+"""Entity to state change: where decimals become ticks, steps, ppm, micros and picos.
 
-All arithmetic is decimal. A value that is not on its grid or leaves its range is refused by name; nothing is rounded,
-except a conversion rate and a notional, which round up (against the trader).
+All arithmetic is decimal. A value that is not on its grid or leaves its range is refused by name;
+nothing is rounded, except a conversion rate and a notional, which round up (against the trader).
 """
 
 import math
@@ -60,7 +60,7 @@ BREAKER_ACTIONS: Final = {
 def state_change(
     kind: state_pb2.ChangeKind, key: str, rows: bytes, *, version: int = 0
 ) -> state_pb2.StateChange:
-    """Build the message that outbox, Redis, ring and journal carry; empty rows delete the entity."""
+    """Build the message that outbox, Redis and ring carry; empty rows delete the entity."""
     return state_pb2.StateChange(
         version=version,
         kind=kind,

@@ -1,7 +1,8 @@
 """The control process: composition of pool, publisher and services, from start to drained stop.
 
-It serves while PostgreSQL or Redis is away: calls that need the missing part answer UNAVAILABLE, and the publisher
-goes on by itself when it returns. SIGTERM: NOT_SERVING, no new calls, running ones get their time, exit 0.
+It serves while PostgreSQL or Redis is away: calls that need the missing part answer UNAVAILABLE,
+and the publisher goes on by itself when it returns. SIGTERM: NOT_SERVING, no new calls, running
+ones get their time, exit 0.
 """
 
 import asyncio

@@ -1,7 +1,8 @@
 """The Python handle of the engine: start, submit a change, decide, report. No rules in here.
 
-One thread owns an engine and calls everything but `submit`, which any one other thread may call. The records of
-`state` are the way in and out: write `state.request`, call `decide`, read `state.decision`.
+One thread owns an engine and calls everything but `submit`, which any one other thread may call.
+The records of `state` are the way in and out: write `state.request`, call `decide`, read
+`state.decision`.
 """
 
 from __future__ import annotations
@@ -27,12 +28,13 @@ from server.hotpath.layout import (
     currency_word,
     words,
 )
+from server.hotpath.memory import Capacity, new_state
 from server.hotpath.model_tables import NO_MODEL_SLOT
+from server.hotpath.records import DIFFERENCE
 from server.hotpath.reports import report_nb
 from server.hotpath.reservations import release_nb
 from server.hotpath.ring import new_ring, pop_nb, push_nb
-from server.hotpath.memory import Capacity, new_state
-from server.hotpath.state import DIFFERENCE, WHEEL_SHIFT
+from server.hotpath.rows import WHEEL_SHIFT
 from server.hotpath.sync import forget_flat_positions_nb, sync_nb
 from server.hotpath.table import find_nb
 from server.policy import default_policy_row
@@ -50,7 +52,9 @@ RING_BYTES = 1 << 22
 CHANGE_BYTES_MAX = 1 << 17
 DIFFERENCES_MAX = 16_384
 
-INSTRUMENT, ACCOUNT, RISK_CONFIGURATION, PROVIDER, MARKET, CONVERSION_RATE, BREAKER, POLICY = range(1, 9)
+INSTRUMENT, ACCOUNT, RISK_CONFIGURATION, PROVIDER, MARKET, CONVERSION_RATE, BREAKER, POLICY = range(
+    1, 9
+)
 MODEL, WINDOW, HEARTBEAT, CLOCK, EQUITY, SESSION = range(9, 15)
 
 
@@ -100,7 +104,8 @@ class Engine:
         """Engine time: the largest clock reading so far."""
         return int(self.state.engine[0]["now_ns"])
 
-    # --- changes -------------------------------------------------------------------------------------------------
+    # --- changes ----------------------------------------------------------------------------
+    # ---------------------
 
     def submit(self, change: bytes, slot: int = NO_MODEL_SLOT) -> bool:
         """Put a serialized StateChange into the ring; False when the ring is full. Any thread.
@@ -142,10 +147,18 @@ class Engine:
         except DecodeError:
             return False
         dtype = CHANGE_ROWS.get(change.kind)
-        if dtype is None or change.layout_version != LAYOUT_VERSION or len(change.rows) % dtype.itemsize:
+        if (
+            dtype is None
+            or change.layout_version != LAYOUT_VERSION
+            or len(change.rows) % dtype.itemsize
+        ):
             return False
         deleted = not change.rows
-        rows = key_row(change.kind, change.key) if deleted else np.frombuffer(change.rows, dtype).copy()
+        rows = (
+            key_row(change.kind, change.key)
+            if deleted
+            else np.frombuffer(change.rows, dtype).copy()
+        )
         if rows is None:
             return False
         if change.kind == MODEL:
@@ -153,7 +166,9 @@ class Engine:
         self.apply_rows(change.kind, change.version, rows, deleted=deleted, reading_ns=reading_ns)
         return True
 
-    def apply_rows(self, kind: int, version: int, rows: Rows, *, deleted: bool = False, reading_ns: int) -> None:
+    def apply_rows(
+        self, kind: int, version: int, rows: Rows, *, deleted: bool = False, reading_ns: int
+    ) -> None:
         """Apply the rows of one change. Owner only.
 
         Args:
@@ -171,10 +186,14 @@ class Engine:
         """Take in a clock reading while nothing else happens. Owner only."""
         take_reading_nb(self._memory, reading_ns)
 
-    # --- decisions -----------------------------------------------------------------------------------------------
+    # --- decisions --------------------------------------------------------------------------
+    # ---------------------
 
     def decide(self, reading_ns: int) -> int:
-        """Judge `state.request` into `state.decision`; return DECIDED, INVALID, REPEATED or CONFLICT. Owner only."""
+        """Judge `state.request` into `state.decision`.
+
+        Return DECIDED, INVALID, REPEATED or CONFLICT. Owner only.
+        """
         return int(decide_nb(self._memory, self.state.models, reading_ns))
 
     def decide_record(self, request: Rows, reading_ns: int) -> tuple[int, Rows]:
@@ -210,10 +229,14 @@ class Engine:
         """Give back the hold of a decision that an all-or-none batch takes back."""
         release_nb(self._memory, reservation_row)
 
-    # --- reports -------------------------------------------------------------------------------------------------
+    # --- reports ----------------------------------------------------------------------------
+    # ---------------------
 
     def report(self, reading_ns: int) -> int:
-        """Apply `state.report` into `state.report_result`; return the outcome (REPORT_*). Owner only."""
+        """Apply `state.report` into `state.report_result`; return the outcome (REPORT_*).
+
+        Owner only.
+        """
         return int(report_nb(self._memory, reading_ns))
 
     def report_record(self, report: Rows, reading_ns: int) -> Rows:
@@ -231,7 +254,9 @@ class Engine:
         orders: list[BrokerOrder],
         reading_ns: int,
     ) -> list[Difference]:
-        """Replace an account's equity, positions and working orders by the broker's; return what differed. Owner only.
+        """Replace an account's equity, positions and working orders by the broker's.
+
+        Return what differed. Owner only.
 
         Raises:
             NotFoundError: the account or a symbol is unknown; nothing has changed.
@@ -262,7 +287,10 @@ class Engine:
 
 
 def key_row(kind: int, key: str) -> Rows | None:
-    """Return a row of a kind with only its key columns filled from the key text; None if the key has no such form."""
+    """Return a row of a kind with only its key columns filled from the key text.
+
+    None if the key has no such form.
+    """
     row = np.zeros(1, CHANGE_ROWS[kind])
     try:
         _WRITE_KEY[kind](row, key)
@@ -318,12 +346,18 @@ def _put_breaker(state: State, rows: Rows, deleted: bool, now_ns: int) -> bool:
 
 
 _APPLY: dict[int, Callable[[State, Rows, bool, int], bool]] = {
-    INSTRUMENT: lambda state, rows, gone, _: apply.put_instruments_nb(state.memory[0], _words(rows), gone),
+    INSTRUMENT: lambda state, rows, gone, _: apply.put_instruments_nb(
+        state.memory[0], _words(rows), gone
+    ),
     ACCOUNT: lambda state, rows, gone, now: apply.put_accounts_nb(state.memory[0], rows, gone, now),
     RISK_CONFIGURATION: _put_configuration,
-    PROVIDER: lambda state, rows, gone, _: apply.put_providers_nb(state.memory[0], _words(rows), gone),
+    PROVIDER: lambda state, rows, gone, _: apply.put_providers_nb(
+        state.memory[0], _words(rows), gone
+    ),
     MARKET: lambda state, rows, _gone, _now: apply.put_markets_nb(state.memory[0], rows),
-    CONVERSION_RATE: lambda state, rows, gone, _: apply.put_rates_nb(state.memory[0], _words(rows), gone),
+    CONVERSION_RATE: lambda state, rows, gone, _: apply.put_rates_nb(
+        state.memory[0], _words(rows), gone
+    ),
     BREAKER: _put_breaker,
     POLICY: _put_policy,
     MODEL: lambda state, rows, _gone, _now: apply.put_model_nb(state.memory[0], rows),

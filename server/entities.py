@@ -1,7 +1,8 @@
 """The things people decide, as plain frozen values in canonical units.
 
-Ratios are fractions, money and prices are decimals, times are aware UTC. What comes from a caller becomes one of
-these in `server/forms`, what goes to the engines leaves in `server/changes.py`, rows are read in `server/record`.
+Ratios are fractions, money and prices are decimals, times are aware UTC. What comes from a caller
+becomes one of these in `server/forms`, what goes to the engines leaves in `server/changes.py`,
+rows are read in `server/record`.
 """
 
 from collections.abc import Mapping

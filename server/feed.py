@@ -1,17 +1,22 @@
 """The shared hot state in Redis: names, form and how to read it without missing anything.
 
-- `riskgate:state` (hash): `<kind number>:<key>` -> serialised StateChange of the entity as it stands; a deleted entity
-  stays as a change with empty rows, so that a late reader deletes it too.
-- `riskgate:changes` (stream): one entry per change, in order, with the fields `generation`, `version`, `change`.
-  Admin changes carry versions that rise by one; market data and heartbeats carry version 0.
-- `riskgate:version`: newest admin version in hash and stream. `riskgate:layout`: layout version of all rows.
-- `riskgate:generation`: Unix nanoseconds of the last rebuild, always rising. Entries of another generation than the
-  one a reader loaded are a reason to load anew, never to apply.
-- `riskgate:market` (hash): `<kind>:<key>` -> time of the newest measurement, 20 digits, so that text order is time order.
+- `riskgate:state` (hash): `<kind number>:<key>` -> serialised StateChange of the entity as it
+  stands; a deleted entity stays as a change with empty rows, so that a late reader deletes it
+  too.
+- `riskgate:changes` (stream): one entry per change, in order, with the fields `generation`,
+  `version`, `change`. Admin changes carry versions that rise by one; market data and heartbeats
+  carry version 0.
+- `riskgate:version`: newest admin version in hash and stream. `riskgate:layout`: layout version
+  of all rows.
+- `riskgate:generation`: Unix nanoseconds of the last rebuild, always rising. Entries of another
+  generation than the one a reader loaded are a reason to load anew, never to apply.
+- `riskgate:market` (hash): `<kind>:<key>` -> time of the newest measurement, 20 digits, so that
+  text order is time order.
 
-A reader notes the last stream id, reads generation and version, loads the hash in the order of `KIND_ORDER`, then
-follows the stream from the noted id: an entry not newer than what it has is skipped, a gap in versions or a new
-generation means load anew. Heartbeats carry the newest published version, so a quiet stream proves itself complete.
+A reader notes the last stream id, reads generation and version, loads the hash in the order of
+`KIND_ORDER`, then follows the stream from the noted id: an entry not newer than what it has is
+skipped, a gap in versions or a new generation means load anew. Heartbeats carry the newest
+published version, so a quiet stream proves itself complete.
 """
 
 from typing import Final

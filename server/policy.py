@@ -1,4 +1,6 @@
-"""The risk policy that an engine starts with: the knots, weights and bounds of the design's page, as one row.
+"""The risk policy that an engine starts with.
+
+The knots, weights and bounds of the design's page, as one row.
 
 A policy artifact replaces it; both carry a version and the SHA-256 of their canonical JSON.
 """
@@ -11,7 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from server.hotpath.layout import NOT_SET, POLICY
+from server.hotpath.layout import NOT_SET, POLICY, PPM
 
 DEFAULT_POLICY: Final[dict[str, Any]] = {
     "version": "1.0.0",
@@ -48,7 +50,9 @@ def policy_row(policy: dict[str, Any]) -> np.ndarray[Any, np.dtype[Any]]:
     row = np.zeros(1, POLICY)
     digest = hashlib.sha256(canonical_bytes(policy)).digest()
     row["digest"][0] = np.frombuffer(digest, "<i8")
-    row["version_major"], row["version_minor"], row["version_patch"] = map(int, policy["version"].split("."))
+    row["version_major"], row["version_minor"], row["version_patch"] = map(
+        int, policy["version"].split(".")
+    )
     for name in ("multiplier", "quality"):
         knots = policy[name]
         scores = [_millionths(score) for score, _ in knots]
@@ -64,7 +68,7 @@ def policy_row(policy: dict[str, Any]) -> np.ndarray[Any, np.dtype[Any]]:
         pips = policy[f"{name}_pips"]
         row[f"{name}_micropips"] = NOT_SET if pips is None else _millionths(pips)
     weights = [_millionths(weight) for weight in policy["score_weights"]]
-    if sum(weights) != 1_000_000:
+    if sum(weights) != PPM:
         msg = "score_weights must sum to 1"
         raise ValueError(msg)
     row["score_weights_ppm"][0] = weights

@@ -1,8 +1,8 @@
-"""The performance score of a provider, worked out from its figures with the scales of the default risk policy.
+"""The performance score of a provider, worked out from its figures.
 
-score = 0.35 win + 0.25 drawdown + 0.20 reward:risk + 0.15 SL compliance + 0.05 trend, each part 0 to 100:
-win = 100 win rate; drawdown = 100 max(0, 1 - drawdown/0.50); reward:risk = 100 min(ratio/3, 1);
-trend up 100, stable 50, down 0.
+score = 0.35 win + 0.25 drawdown + 0.20 reward:risk + 0.15 SL compliance + 0.05 trend, each part 0
+to 100: win = 100 win rate; drawdown = 100 max(0, 1 - drawdown/0.50); reward:risk = 100
+min(ratio/3, 1); trend up 100, stable 50, down 0.
 """
 
 from decimal import ROUND_HALF_EVEN, Decimal

@@ -1,9 +1,10 @@
-"""Moves what the record holds into Redis, in order, and proves with heartbeats that it still does.
+"""Moves what the record holds into Redis, in order, and proves it with heartbeats.
 
-Admin changes go from the outbox into hash and stream, one Lua call each; measurements go straight there. When Redis is
-empty, behind, or of another layout, the whole state is built aside and swapped in under a new generation. No write
-happens and no heartbeat beats over a state that is not known to be ours: readers then see the feed grow old.
-Every call has a timeout; the loops try again for ever, and only readers decide what an old feed means.
+Admin changes go from the outbox into hash and stream, one Lua call each; measurements go straight
+there. When Redis is empty, behind, or of another layout, the whole state is built aside and
+swapped in under a new generation. No write happens and no heartbeat beats over a state that is
+not known to be ours: readers then see the feed grow old. Every call has a timeout; the loops try
+again for ever, and only readers decide what an old feed means.
 """
 
 import asyncio
@@ -128,7 +129,7 @@ class Publisher:
         """Hand measurements to the engines and return how many were the newest of their key.
 
         Raises:
-            UnavailableError: Redis is away or does not hold our state; some may have been handed on.
+            UnavailableError: Redis is away or does not hold our state; some may have gone.
         """
         generation = self._generation
         if generation is None:
@@ -247,7 +248,8 @@ class Publisher:
     async def _rebuild(self, *, expected: int | None, version: int) -> None:
         """Build the state of the record aside and swap it in under a new generation.
 
-        `version` was read before the entities: what changes meanwhile is published again, which does no harm.
+        `version` was read before the entities: what changes meanwhile is published again,
+        which does no harm.
         """
         suffix = f":next:{time.time_ns()}"
         state, market = feed.STATE_KEY + suffix, feed.MARKET_KEY + suffix
@@ -294,7 +296,7 @@ class Publisher:
 
 @contextlib.asynccontextmanager
 async def open_redis(url: str) -> "AsyncIterator[redis.asyncio.Redis]":
-    """Open a client that tries each call once, with explicit timeouts, and reconnects at the next."""
+    """Open a client that tries each call once, with timeouts, and reconnects at the next."""
     client = redis.asyncio.Redis.from_url(
         url,
         socket_timeout=SOCKET_TIMEOUT_S,

@@ -108,7 +108,7 @@ def play(database_url: str, redis_url: str, data_dir: Path, scenario: Scenario) 
 
 async def wait_until(condition: Callable[[], bool], timeout_s: float = 15.0) -> None:
     async with asyncio.timeout(timeout_s):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - the condition has no event
             await asyncio.sleep(0.01)
 
 

@@ -49,10 +49,18 @@ def new_engine(**capacity: int) -> Engine:
     _warm()
     sizes = {**dict.fromkeys(Capacity._fields, 64), "answer_bytes": 1 << 22, **capacity}
     engine = Engine(Capacity(**sizes), epoch=7, started_at_ns=time.time_ns())
+    Calendar(engine.submit).add_timezone("UTC")
+    for version, (kind, key, rows) in enumerate(example_changes(), start=1):
+        submit(engine, kind, key, rows, version=version)
+    beat(engine, version=4)
+    assert engine.drain(time.time_ns()) == 6
+    return engine
+
+
+def example_changes() -> list[tuple[Any, str, bytes]]:
+    """Return kind, key and rows of each change that makes up the worked example."""
     now = datetime.now(UTC)
-    account = Account(
-        account_id="A", currency="USD", equity=Decimal(10_000), equity_as_of=now
-    )
+    account = Account(account_id="A", currency="USD", equity=Decimal(10_000), equity_as_of=now)
     configuration = RiskConfiguration(
         config_id="wide",
         account_id="A",
@@ -74,28 +82,20 @@ def new_engine(**capacity: int) -> Engine:
         performance_score=Decimal("87.5"),
         score_as_of=now,
     )
-    Calendar(engine.submit).add_timezone("UTC")
-    for version, (kind, key, rows) in enumerate(
+    return [
+        (kinds.CHANGE_KIND_INSTRUMENT, "EURUSD", changes.instrument_rows(EURUSD)),
+        (kinds.CHANGE_KIND_ACCOUNT, "A", changes.account_rows(account)),
         (
-            (kinds.CHANGE_KIND_INSTRUMENT, "EURUSD", changes.instrument_rows(EURUSD)),
-            (kinds.CHANGE_KIND_ACCOUNT, "A", changes.account_rows(account)),
-            (
-                kinds.CHANGE_KIND_RISK_CONFIGURATION,
-                "A",
-                changes.risk_configuration_rows(configuration),
-            ),
-            (
-                kinds.CHANGE_KIND_PROVIDER,
-                "channel_source:channel_12345",
-                changes.provider_rows(provider),
-            ),
+            kinds.CHANGE_KIND_RISK_CONFIGURATION,
+            "A",
+            changes.risk_configuration_rows(configuration),
         ),
-        start=1,
-    ):
-        submit(engine, kind, key, rows, version=version)
-    beat(engine, version=4)
-    assert engine.drain(time.time_ns()) == 6
-    return engine
+        (
+            kinds.CHANGE_KIND_PROVIDER,
+            "channel_source:channel_12345",
+            changes.provider_rows(provider),
+        ),
+    ]
 
 
 @cache

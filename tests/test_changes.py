@@ -1,4 +1,6 @@
-"""Rows X-4, X-5: decimals become whole numbers exactly once, and what is off its grid is refused by name."""
+"""Rows X-4, X-5: decimals become whole numbers exactly once, and what is off its grid is refused
+by name.
+"""
 
 import math
 from dataclasses import replace

@@ -118,7 +118,7 @@ def test_publisher_when_redis_is_flushed_then_rebuilds_under_a_new_generation(
             return int(await parts.redis.get(feed.GENERATION_KEY) or 0)
 
         async with asyncio.timeout(10):
-            while await generation() <= old_generation:
+            while await generation() <= old_generation:  # noqa: ASYNC110 - polls Redis
                 await asyncio.sleep(0.02)
         after = await state(parts)
         market = {field: change(data).rows for field, data in after.items() if field[:1] == b"5"}
@@ -168,7 +168,7 @@ def test_publisher_when_redis_came_back_with_an_old_state_then_rebuilds(
             )
 
         async with asyncio.timeout(10):
-            while not await is_whole():
+            while not await is_whole():  # noqa: ASYNC110 - polls Redis
                 await asyncio.sleep(0.02)
         assert await parts.redis.get(feed.VERSION_KEY) == b"4"
 

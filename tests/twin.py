@@ -7,11 +7,10 @@ from typing import Any, Final
 import numpy as np
 
 from server.engine import Engine
-from server.hotpath.layout import REASON_CODES, S_CUT, S_DENY, S_NOTE
+from server.hotpath.reasons import (REASON_CODES, S_CUT, S_DENY, S_NOTE)
 from server.hotpath.models import load_model
-from server.hotpath.state import (
+from server.hotpath.records import (
     DECIDED,
-    DECISION_BREAKERS_MAX,
     INVALID,
     KNOWN_HOLD,
     KNOWN_LARGEST,
@@ -25,6 +24,7 @@ from server.hotpath.state import (
     REPORT_INVALID,
     REPORT_UNMATCHED,
 )
+from server.hotpath.memory import DECISION_BREAKERS_MAX
 from tests import model_reference
 from tests.cases import MODELS, Change, Decide, Event, World
 from tests.cases.markets import ENCODINGS

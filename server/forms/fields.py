@@ -35,7 +35,7 @@ def require(message: Message, name: str, path: str = "") -> Any:
 
 @contextmanager
 def inside(path: str) -> Iterator[None]:
-    """Name a field that is refused further in by its path in the request, in the request's words."""
+    """Name a field that is refused further in by its path in the request."""
     try:
         yield
     except InvalidFieldError as error:

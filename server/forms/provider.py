@@ -98,7 +98,7 @@ def read_key(message: Any, path: str = "") -> tuple[str, str]:
 def read_score(
     message: pb.Provider | pb.ProviderMetric, figures: ProviderFigures, path: str
 ) -> Decimal:
-    """Return the score that a message states or that follows from its figures; 50 without either."""
+    """Return the score that is stated or follows from the figures; 50 without either."""
     name = "performance_score"
     stated = fields.optional_number(message, name, "0", "100", path=path)
     if stated is not None:

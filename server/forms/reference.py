@@ -83,9 +83,7 @@ def read_account(
     if old is not None and equity == old.equity and (as_of is None or as_of <= old.equity_as_of):
         as_of = old.equity_as_of
     elif old is not None and as_of is not None and as_of <= old.equity_as_of:
-        raise InvalidFieldError(
-            fields.join(path, "equity_as_of"), "is older than the mark on record"
-        )
+        raise InvalidFieldError(fields.join(path, "equity_as_of"), "is older than that on record")
     ttl_ms = fields.optional_whole(message, "reservation_ttl_ms", 1, _TTL_MS_MAX, path=path)
     return Account(
         account_id=fields.identifier(message.account_id, "account_id", path=path),

@@ -16,7 +16,10 @@ def _effective_start_nb(start_ns: int, next_ns: int, now_ns: int) -> int:
 
 @kernel
 def roll_windows_nb(state: Any, account_row: int, now_ns: int) -> bool:
-    """Start a new day, week or month for an account whose window boundary has passed; tell whether one began."""
+    """Start a new day, week or month for an account whose window boundary has passed.
+
+    Tell whether one began.
+    """
     account = account_at(state, account_row)
     window = window_at(state, account.timezone_row)
     rolled = False
@@ -40,7 +43,10 @@ def roll_windows_nb(state: Any, account_row: int, now_ns: int) -> bool:
 
 @kernel
 def roll_account_nb(state: Any, account_row: int, now_ns: int) -> None:
-    """Bring an account up to the present: windows, cool-off, cooled breakers, and what follows from them."""
+    """Bring an account up to the present.
+
+    Windows, cool-off, cooled breakers, and what follows from them.
+    """
     account = account_at(state, account_row)
     changed = roll_windows_nb(state, account_row, now_ns)
     if account.cooling_until_ns > 0 and now_ns >= account.cooling_until_ns:

@@ -1,7 +1,7 @@
 """(state, change) → state: what each row of a StateChange does.
 
-`apply_nb` takes one row of one kind. A change that names something unknown is counted and does nothing else.
-Rules: docs/decision.md, section 8.
+`apply_nb` takes one row of one kind. A change that names something unknown is counted and does
+nothing else. Rules: docs/decision.md, section 8.
 """
 
 from __future__ import annotations
@@ -9,13 +9,33 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
 from server.hotpath.accounts import mark_equity_nb, roll_account_nb
 from server.hotpath.breakers import close_breaker_nb, refresh_breakers_nb
-from server.hotpath.jit import routine
-from server.hotpath.memory import account_at, accounts_of, breaker_at, breakers_of, engine_of, instrument_at, instruments_of, override_at, overrides_of, provider_at, providers_of, rate_at, rates_of, windows_of, words_at_nb
-from server.hotpath.layout import CHANGE_RISK_CONFIGURATION, CLOCK_LEAP_NS, ID_WORDS, NOT_SET, SYMBOL_WORDS
+from server.hotpath.jit import i64, routine
+from server.hotpath.layout import (
+    CHANGE_RISK_CONFIGURATION,
+    CLOCK_LEAP_NS,
+    ID_WORDS,
+    NOT_SET,
+    SYMBOL_WORDS,
+)
+from server.hotpath.memory import (
+    account_at,
+    accounts_of,
+    breaker_at,
+    breakers_of,
+    engine_of,
+    instrument_at,
+    instruments_of,
+    override_at,
+    overrides_of,
+    provider_at,
+    providers_of,
+    rate_at,
+    rates_of,
+    windows_of,
+    words_at_nb,
+)
 from server.hotpath.table import find_nb, insert_nb, write_key_nb
 from server.hotpath.units import OUT_OF_RANGE, volatility_micropoints_nb
 
@@ -47,7 +67,11 @@ def put_instruments_nb(state: Any, rows: Any, deleted: bool) -> bool:
 def put_account_nb(state: Any, change: Any, deleted: bool, now_ns: int) -> bool:
     """Define an account; its equity changes only by a newer mark."""
     row = insert_nb(accounts_of(state), change.account_id, ID_WORDS)
-    zone = insert_nb(windows_of(state), change.timezone, SYMBOL_WORDS) if change.timezone[0] != 0 else np.int64(0)
+    zone = (
+        insert_nb(windows_of(state), change.timezone, SYMBOL_WORDS)
+        if change.timezone[0] != 0
+        else i64(0)
+    )
     if row == 0:
         return False
     account = account_at(state, row)
@@ -79,7 +103,7 @@ def put_accounts_nb(state: Any, rows: Any, deleted: bool, now_ns: int) -> bool:
 def find_account_nb(state: Any, account_id: Any) -> int:
     """Return the row of a live account, 0 if there is none."""
     row = find_nb(accounts_of(state), account_id, ID_WORDS)
-    return row if row != 0 and account_at(state, row).alive != 0 else np.int64(0)
+    return row if row != 0 and account_at(state, row).alive != 0 else i64(0)
 
 
 @routine
@@ -97,7 +121,7 @@ def put_equity_nb(state: Any, rows: Any, now_ns: int) -> bool:
 
 @routine
 def put_configuration_nb(state: Any, words: Any, changes: Any, deleted: bool, now_ns: int) -> bool:
-    """Replace an account's risk configuration and all its symbol overrides (the same rows as words and as records)."""
+    """Replace a risk configuration and all its overrides (the same rows as words and records)."""
     row = find_account_nb(state, changes[0].account_id)
     if row == 0:
         return False
@@ -115,7 +139,8 @@ def put_configuration_nb(state: Any, words: Any, changes: Any, deleted: bool, no
                 state.scratch[1 + word] = change.symbol[word]
             override_row = insert_nb(overrides_of(state), state.scratch, 1 + SYMBOL_WORDS)
             if override_row == 0:
-                # A limit that cannot be kept must not be lost in silence: the account stays without configuration.
+                # A limit that cannot be kept must not be lost in silence: the
+                # account stays without configuration.
                 account.has_configuration = 0
                 return False
             override = override_at(state, override_row)
@@ -201,7 +226,10 @@ def _leave_chain_nb(state: Any, row: int) -> None:
 
 @routine
 def put_breaker_nb(state: Any, words: Any, rows: Any, deleted: bool, now_ns: int) -> bool:
-    """Define a circuit breaker (the same row as words and as record); a disabled or deleted one is closed."""
+    """Define a circuit breaker (the same row as words and as record).
+
+    A disabled or deleted one is closed.
+    """
     change = rows[0]
     row = find_nb(breakers_of(state), words, ID_WORDS)
     if deleted:
@@ -233,7 +261,10 @@ def put_breaker_nb(state: Any, words: Any, rows: Any, deleted: bool, now_ns: int
 
 @routine
 def put_market_nb(state: Any, change: Any) -> bool:
-    """Set what is stated of a symbol's regime, ATR, volatility and quote, unless the stored value is newer."""
+    """Set what is stated of a symbol's regime, ATR, volatility and quote.
+
+    Unless the stored value is newer.
+    """
     row = find_nb(instruments_of(state), change.symbol, SYMBOL_WORDS)
     if row == 0 or instrument_at(state, row).alive == 0:
         return False
@@ -248,7 +279,12 @@ def put_market_nb(state: Any, change: Any) -> bool:
     if volatility != OUT_OF_RANGE and change.volatility_at_ns >= instrument.volatility_at_ns:
         instrument.volatility_micropoints = volatility
         instrument.volatility_at_ns = change.volatility_at_ns
-    quoted = change.bid > 0.0 and change.ask > 0.0 and math.isfinite(change.bid) and math.isfinite(change.ask)
+    quoted = (
+        change.bid > 0.0
+        and change.ask > 0.0
+        and math.isfinite(change.bid)
+        and math.isfinite(change.ask)
+    )
     if quoted and change.quote_at_ns >= instrument.quote_at_ns:
         instrument.bid = change.bid
         instrument.ask = change.ask
@@ -267,7 +303,10 @@ def put_markets_nb(state: Any, rows: Any) -> bool:
 
 @routine
 def put_model_nb(state: Any, rows: Any) -> bool:
-    """Make a filled slot the active model, or none when the digest is all zero; older serials change nothing."""
+    """Make a filled slot the active model, or none when the digest is all zero.
+
+    Older serials change nothing.
+    """
     change = rows[0]
     engine = engine_of(state)
     if change.serial <= engine.model_serial:

@@ -1,7 +1,9 @@
-"""Circuit breakers with built-in conditions: when they trip, when they close, and whom they concern.
+"""Circuit breakers with built-in conditions.
 
-A condition over the account's state is judged when that state changes; only volatility is judged in the decision.
-A condition that cannot be judged counts as tripped.
+When they trip, when they close, and whom they concern.
+
+A condition over the account's state is judged when that state changes; only volatility is judged in
+the decision. A condition that cannot be judged counts as tripped.
 """
 
 from __future__ import annotations
@@ -9,8 +11,8 @@ from __future__ import annotations
 from typing import Any
 
 from server.hotpath.jit import kernel, routine
-from server.hotpath.memory import account_at, breaker_at, instrument_at
 from server.hotpath.layout import BREAKER_EXCHANGES_MAX, BREAKER_SYMBOLS_MAX, PPM, SYMBOL_WORDS
+from server.hotpath.memory import account_at, breaker_at, instrument_at
 from server.hotpath.units import UP, mul_div_nb
 
 MAX_DRAWDOWN = 1
@@ -43,11 +45,17 @@ def _condition_holds_nb(state: Any, breaker_row: int, account_row: int) -> bool:
     if breaker.condition == MAX_DRAWDOWN:
         return _fell_more_nb(state, account.peak_micros, equity, threshold)
     if breaker.condition == DAILY_LOSS:
-        return account.day_start_ns == 0 or _fell_more_nb(state, account.day_base_micros, equity, threshold)
+        return account.day_start_ns == 0 or _fell_more_nb(
+            state, account.day_base_micros, equity, threshold
+        )
     if breaker.condition == WEEKLY_LOSS:
-        return account.week_start_ns == 0 or _fell_more_nb(state, account.week_base_micros, equity, threshold)
+        return account.week_start_ns == 0 or _fell_more_nb(
+            state, account.week_base_micros, equity, threshold
+        )
     if breaker.condition == MONTHLY_LOSS:
-        return account.month_start_ns == 0 or _fell_more_nb(state, account.month_base_micros, equity, threshold)
+        return account.month_start_ns == 0 or _fell_more_nb(
+            state, account.month_base_micros, equity, threshold
+        )
     if breaker.condition == CONSECUTIVE_LOSSES:
         return account.consecutive_losses >= threshold
     return breaker.condition != VOLATILITY
@@ -74,7 +82,11 @@ def refresh_breakers_nb(state: Any, account_row: int, now_ns: int) -> None:
             if breaker.state != TRIPPED:
                 breaker.state = TRIPPED
                 breaker.tripped_at_ns = now_ns
-                breaker.closes_at_ns = now_ns + breaker.cooling_off_ns if breaker.condition == CONSECUTIVE_LOSSES else 0
+                breaker.closes_at_ns = (
+                    now_ns + breaker.cooling_off_ns
+                    if breaker.condition == CONSECUTIVE_LOSSES
+                    else 0
+                )
         elif breaker.state == TRIPPED:
             close_breaker_nb(state, row)
         row = breaker.next_breaker
@@ -82,7 +94,10 @@ def refresh_breakers_nb(state: Any, account_row: int, now_ns: int) -> None:
 
 @routine
 def close_cooled_breakers_nb(state: Any, account_row: int, now_ns: int) -> bool:
-    """Close the consecutive-loss breakers whose cool-off has ended, which also ends the count; tell whether any did."""
+    """Close the consecutive-loss breakers whose cool-off has ended, which also ends the count.
+
+    Tell whether any did.
+    """
     account = account_at(state, account_row)
     closed = False
     row = account.first_breaker
@@ -109,7 +124,10 @@ def _lists_nb(names: Any, count: int, name: Any) -> bool:
 
 @kernel
 def in_scope_nb(state: Any, breaker_row: int, instrument_row: int) -> bool:
-    """Tell whether an enabled breaker concerns an instrument; one without an exchange is in every exchange's scope."""
+    """Tell whether an enabled breaker concerns an instrument.
+
+    One without an exchange is in every exchange's scope.
+    """
     breaker = breaker_at(state, breaker_row)
     instrument = instrument_at(state, instrument_row)
     if breaker.enabled == 0:
@@ -130,7 +148,10 @@ def in_scope_nb(state: Any, breaker_row: int, instrument_row: int) -> bool:
 
 @kernel
 def denies_new_risk_nb(action: int) -> bool:
-    """Tell whether a tripped breaker with this action denies new risk: every one but ALERT and REDUCE_SIZE."""
+    """Tell whether a tripped breaker with this action denies new risk.
+
+    Every one but ALERT and REDUCE_SIZE.
+    """
     return action not in (ACTION_ALERT, ACTION_REDUCE_SIZE)
 
 
@@ -139,7 +160,9 @@ def volatility_needed_nb(state: Any, account_row: int, instrument_row: int) -> b
     """Tell whether an enabled volatility breaker is in scope, so that a missing index must deny."""
     row = account_at(state, account_row).first_breaker
     while row != 0:
-        if breaker_at(state, row).condition == VOLATILITY and in_scope_nb(state, row, instrument_row):
+        if breaker_at(state, row).condition == VOLATILITY and in_scope_nb(
+            state, row, instrument_row
+        ):
             return True
         row = breaker_at(state, row).next_breaker
     return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from server.hotpath.jit import kernel
-from server.hotpath.layout import S_CUT, S_DENY, S_NOTE, S_PASS
+from server.hotpath.reasons import S_CUT, S_DENY, S_NOTE, S_PASS
 
 HAS_LIMIT = 1
 HAS_LOTS = 2
@@ -20,7 +20,10 @@ def check_nb(decision: Any, reason: int, passed: bool) -> bool:
 
 @kernel
 def check_numbers_nb(decision: Any, reason: int, passed: bool, limit: int, observed: int) -> bool:
-    """Record a check with its limit and what was observed, in the check's unit; return whether it passed."""
+    """Record a check with its limit and what was observed, in the check's unit.
+
+    Return whether it passed.
+    """
     decision.numbers[reason] |= HAS_LIMIT
     decision.limit[reason] = limit
     decision.observed[reason] = observed
@@ -34,7 +37,7 @@ def note_nb(decision: Any, reason: int) -> None:
 
 
 @kernel
-def cap_nb(  # noqa: PLR0913 - a cap is these things
+def cap_nb(
     decision: Any, reason: int, lots_max: int, limit: int, observed: int, min_lot_steps: int
 ) -> None:
     """Record a limit on size; it binds when `lots_max` (steps, ≥ 0) is below the target."""

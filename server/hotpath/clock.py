@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from server.hotpath.jit import kernel
-from server.hotpath.memory import engine_of
 from server.hotpath.layout import CLOCK_LEAP_NS, HEARTBEAT_DEGRADED_NS, HEARTBEAT_REFUSE_NS
+from server.hotpath.memory import engine_of
+from server.hotpath.records import AGE_ABSENT
 from server.hotpath.reservations import expire_nb
-from server.hotpath.state import AGE_ABSENT
 
 MODE_NORMAL = 1
 MODE_DEGRADED = 2
@@ -17,7 +17,7 @@ MODE_REFUSE = 3
 
 @kernel
 def take_reading_nb(state: Any, reading_ns: int) -> int:
-    """Take in a reading of the wall clock, release what has expired, and return the engine's time."""
+    """Take in a clock reading, release what has expired, and return the engine's time."""
     engine = engine_of(state)
     if engine.reading_ns > 0 and reading_ns - engine.reading_ns > CLOCK_LEAP_NS:
         engine.clock_unconfirmed = 1

@@ -1,87 +1,74 @@
 """May this order go, how large, with which stop? Reads as the list of its checks.
 
-`decide_nb` judges `state.request` at a clock reading and writes `state.decision`. It allocates nothing, calls nothing
-outside these kernels and is a pure function of state, request and reading. Rules: docs/decision.md. Twin: `tests/reference`.
+`decide_nb` judges `state.request` at a clock reading and writes `state.decision`. It allocates
+nothing, calls nothing outside these kernels and is a pure function of state, request and reading.
+Rules: docs/decision.md. Twin: `tests/reference`.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from server.hotpath.accounts import roll_account_nb
 from server.hotpath.breakers import denies_new_risk_nb, in_scope_nb, is_tripped_nb
 from server.hotpath.checks import check_nb, check_numbers_nb, note_nb
 from server.hotpath.clock import (
-    MODE_NORMAL,
-    age_nb,
     heartbeat_age_nb,
     mode_nb,
-    session_nb,
     take_reading_nb,
 )
 from server.hotpath.exits import size_exit_nb
 from server.hotpath.idempotency import digest_nb, find_order_nb, make_room_nb, remember_order_nb
 from server.hotpath.inputs import (
-    PROVIDER_KEY_WORDS,
-    provider_key_nb,
     read_conversion_rate_nb,
     read_market_nb,
     read_provider_nb,
 )
-from server.hotpath.intrinsics import prefetch
 from server.hotpath.jit import kernel, routine
-from server.hotpath.memory import account_at, accounts_of, breaker_at, decision_of, engine_of, exposures_of, instrument_at, instruments_of, override_at, overrides_of, positions_of, providers_of, remembered_at, request_of, reservation_at, window_at, words_at_nb, work_of
 from server.hotpath.layout import (
-    CHANGE_RISK_CONFIGURATION,
     DECISION_BREAKERS_MAX,
     HEARTBEAT_DEGRADED_NS,
     HEARTBEAT_REFUSE_NS,
-    ID_WORDS,
     NOT_SET,
-    R_ACCOUNT_HALTED,
-    R_ACCOUNT_REDUCING,
-    R_ACCOUNT_UNKNOWN,
+)
+from server.hotpath.limits import apply_caps_nb, check_position_drawdown_nb
+from server.hotpath.memory import (
+    account_at,
+    breaker_at,
+    decision_of,
+    engine_of,
+    instrument_at,
+    remembered_at,
+    request_of,
+    words_at_nb,
+    work_of,
+)
+from server.hotpath.model_tables import ModelTables
+from server.hotpath.parties import check_account_nb, check_parties_nb, find_parties_nb
+from server.hotpath.positions import (
+    exposure_key_nb,
+    find_exposure_nb,
+    find_position_nb,
+    net_key_nb,
+)
+from server.hotpath.reasons import (
     R_ARITHMETIC_RANGE,
     R_BELOW_MIN_LOT,
     R_BREAKER_TRIPPED,
     R_CLOCK_UNCONFIRMED,
-    R_CONFIGURATION_MISSING,
-    R_COOLING_OFF,
     R_ENUM_VALUE_UNKNOWN,
-    R_EQUITY_EXHAUSTED,
-    R_EQUITY_STALE,
-    R_EXCHANGE_MISMATCH,
     R_FEED_DEGRADED,
     R_FEED_MISSING,
     R_FEED_STALE,
     R_IDEMPOTENCY_FULL,
     R_LOT_STEP,
     R_RECORD_AWAY,
-    R_RESTARTED,
     R_STOP_REQUIRED,
-    R_SYMBOL_UNKNOWN,
-    R_WINDOW_MISSING,
     S_CUT,
     S_DENY,
     S_NOT_APPLICABLE,
-    S_PASS,
-    SYMBOL_WORDS,
 )
-from server.hotpath.model_tables import ModelTables
-from server.hotpath.limits import apply_caps_nb, check_position_drawdown_nb
-from server.hotpath.positions import (
-    EXPOSURE_KEY_WORDS,
-    POSITION_KEY_WORDS,
-    exposure_key_nb,
-    find_exposure_nb,
-    find_position_nb,
-    net_key_nb,
-)
-from server.hotpath.reservations import add_to_sums_nb, close_nb, find_reservation_nb, forget_flat_position_nb, is_live_nb
-from server.hotpath.sizing import size_from_risk_nb
-from server.hotpath.state import (
+from server.hotpath.records import (
     AGE_ABSENT,
     CONFLICT,
     DECIDED,
@@ -92,8 +79,9 @@ from server.hotpath.state import (
     REPEATED,
     WORK,
 )
+from server.hotpath.replacement import settle_replaced_nb, take_out_replaced_nb
+from server.hotpath.sizing import size_from_risk_nb
 from server.hotpath.stops import buffer_stop_nb, predict_slippage_nb
-from server.hotpath.table import find_nb, prefetch_key_nb
 from server.hotpath.validate import has_unknown_enum_nb, validate_nb
 from server.hotpath.verdict import (
     VERDICT_DENY,
@@ -103,10 +91,7 @@ from server.hotpath.verdict import (
     hold_decision_nb,
 )
 
-TRADING_REDUCING = 2
-TRADING_HALTED = 3
 BREAKER_TRIPPED = 2
-CONFIGURATION_BYTES = CHANGE_RISK_CONFIGURATION.itemsize
 WORK_WORDS = WORK.itemsize // 8
 CLEARED_WORDS = DECISION.fields["limit"][1] // 8  # type: ignore[index]
 
@@ -194,40 +179,6 @@ def begin_nb(state: Any, now_ns: int) -> None:
 
 
 @kernel
-def prefetch_account_nb(state: Any) -> None:
-    """Ask early for what later checks will read of an account in a large engine."""
-    work = work_of(state)
-    row = state.configurations + work.account_row * CONFIGURATION_BYTES
-    for line in range(4):
-        prefetch(row + 64 * line)
-    net_key_nb(state, work.account_row, work.instrument_row)
-    prefetch_key_nb(positions_of(state), state.scratch, POSITION_KEY_WORDS)
-    exposure_key_nb(state, work.account_row, work.instrument_row)
-    prefetch_key_nb(exposures_of(state), state.scratch, EXPOSURE_KEY_WORDS)
-
-
-@kernel
-def find_parties_nb(state: Any) -> None:
-    """Find the rows of account, instrument and symbol override."""
-    request, work = request_of(state), work_of(state)
-    prefetch_key_nb(accounts_of(state), request.account_id, ID_WORDS)
-    prefetch_key_nb(providers_of(state), provider_key_nb(state), PROVIDER_KEY_WORDS)
-    row = find_nb(instruments_of(state), request.symbol, SYMBOL_WORDS)
-    work.instrument_row = row if instrument_at(state, row).alive != 0 else 0
-    row = find_nb(accounts_of(state), request.account_id, ID_WORDS)
-    work.account_row = row if account_at(state, row).alive != 0 else 0
-    account = account_at(state, work.account_row)
-    prefetch_account_nb(state)
-    if work.account_row != 0 and account.override_count > 0:
-        state.scratch[0] = work.account_row
-        for word in range(SYMBOL_WORDS):
-            state.scratch[1 + word] = request.symbol[word]
-        row = find_nb(overrides_of(state), state.scratch, 1 + SYMBOL_WORDS)
-        if row != 0 and override_at(state, row).generation == account.generation:
-            work.override_row = row
-
-
-@kernel
 def recall_order_nb(state: Any) -> int:
     """Look the client_order_id up: DECIDED if it is new, else REPEATED or CONFLICT."""
     request, work, decision = request_of(state), work_of(state), decision_of(state)
@@ -258,56 +209,10 @@ def check_service_nb(state: Any) -> None:
         decision.status[R_CLOCK_UNCONFIRMED] = S_NOT_APPLICABLE
         return
     if check_nb(decision, R_FEED_MISSING, age != AGE_ABSENT):
-        check_numbers_nb(decision, R_FEED_STALE, age <= HEARTBEAT_REFUSE_NS, HEARTBEAT_REFUSE_NS, age)
+        check_numbers_nb(
+            decision, R_FEED_STALE, age <= HEARTBEAT_REFUSE_NS, HEARTBEAT_REFUSE_NS, age
+        )
     check_nb(decision, R_CLOCK_UNCONFIRMED, engine.clock_unconfirmed == 0)
-
-
-@kernel
-def check_parties_nb(state: Any) -> bool:
-    """Deny unknown accounts, symbols and other exchanges; tell whether there is something to size."""
-    request, work, decision = request_of(state), work_of(state), decision_of(state)
-    known = check_nb(decision, R_ACCOUNT_UNKNOWN, work.account_row != 0)
-    known &= check_nb(decision, R_SYMBOL_UNKNOWN, work.instrument_row != 0)
-    if work.instrument_row != 0:
-        instrument = instrument_at(state, work.instrument_row)
-        same = True
-        for word in range(SYMBOL_WORDS):
-            same &= request.exchange[word] == instrument.exchange[word]
-        check_nb(decision, R_EXCHANGE_MISMATCH, same or request.exchange[0] == 0)
-    if work.account_row != 0:
-        account = account_at(state, work.account_row)
-        if account.equity_at_ns > 0:
-            decision.equity_age_ns = age_nb(work.now_ns, account.equity_at_ns)
-    return known
-
-
-@kernel
-def check_account_nb(state: Any) -> None:
-    """Judge the account: restart, trading state, configuration, equity, windows, cool-off."""
-    work, decision, engine = work_of(state), decision_of(state), engine_of(state)
-    account = account_at(state, work.account_row)
-    decision.status[R_RESTARTED] = S_PASS
-    if engine.restarted != 0:
-        since = work.now_ns - engine.started_at_ns
-        check_numbers_nb(
-            decision, R_RESTARTED, since >= account.reservation_ttl_ns, account.reservation_ttl_ns, since
-        )
-    check_nb(decision, R_ACCOUNT_REDUCING, account.trading_state != TRADING_REDUCING)
-    check_nb(decision, R_ACCOUNT_HALTED, account.trading_state != TRADING_HALTED)
-    check_nb(decision, R_CONFIGURATION_MISSING, account.has_configuration != 0)
-    check_numbers_nb(decision, R_EQUITY_EXHAUSTED, account.equity_micros > 0, 0, account.equity_micros)
-    decision.status[R_EQUITY_STALE] = S_NOT_APPLICABLE
-    if account.equity_max_age_ns != NOT_SET:
-        age = age_nb(work.now_ns, account.equity_at_ns)
-        check_numbers_nb(
-            decision, R_EQUITY_STALE, age <= account.equity_max_age_ns, account.equity_max_age_ns, age
-        )
-    window = window_at(state, account.timezone_row)
-    known = window.day_start_ns > 0 and window.week_start_ns > 0 and window.month_start_ns > 0
-    check_nb(decision, R_WINDOW_MISSING, account.timezone_row != 0 and known)
-    check_nb(decision, R_COOLING_OFF, True)
-    if account.cooling_until_ns > work.now_ns:
-        check_numbers_nb(decision, R_COOLING_OFF, False, account.cooling_until_ns - work.now_ns, 0)
 
 
 @kernel
@@ -336,7 +241,9 @@ def check_breakers_nb(state: Any) -> None:
     row = account_at(state, work.account_row).first_breaker
     while row != 0:
         breaker = breaker_at(state, row)
-        if in_scope_nb(state, row, work.instrument_row) and is_tripped_nb(state, row, work.volatility_micropoints):
+        if in_scope_nb(state, row, work.instrument_row) and is_tripped_nb(
+            state, row, work.volatility_micropoints
+        ):
             if denies_new_risk_nb(breaker.action):
                 check_nb(decision, R_BREAKER_TRIPPED, False)
             listed = decision.breaker_count
@@ -365,46 +272,22 @@ def fit_size_nb(state: Any) -> None:
     decision.lot_steps = min(decision.target_steps, decision.largest_steps)
     decision.known |= KNOWN_LARGEST
     minimum = instrument_at(state, work.instrument_row).min_lot_steps
-    check_numbers_nb(decision, R_BELOW_MIN_LOT, decision.lot_steps >= minimum, minimum, decision.lot_steps)
+    check_numbers_nb(
+        decision, R_BELOW_MIN_LOT, decision.lot_steps >= minimum, minimum, decision.lot_steps
+    )
     if decision.largest_steps < minimum:
         decision.largest_steps = 0
 
 
 @kernel
-def take_out_replaced_nb(state: Any) -> None:
-    """Take the hold of a replaced order out of all sums, until the verdict is known."""
-    request, work = request_of(state), work_of(state)
-    if request.replaces_client_order_id[0] == 0:
-        return
-    order = find_order_nb(state, work.account_row, request.replaces_client_order_id)
-    if order == 0:
-        return
-    row = find_reservation_nb(state, remembered_at(state, order).decision_id)
-    if row != 0 and is_live_nb(reservation_at(state, row).state):
-        work.replaced_row = row
-        add_to_sums_nb(state, row, np.int64(-1))
-
-
-@kernel
-def settle_replaced_nb(state: Any, gone: bool) -> None:
-    """Close the hold of a replaced order, or put it back."""
-    row = work_of(state).replaced_row
-    if row == 0:
-        return
-    if not gone:
-        add_to_sums_nb(state, row, np.int64(1))
-        return
-    held = reservation_at(state, row)
-    exit_row = held.position_row if held.is_exit != 0 else np.int64(0)
-    close_nb(state, row)
-    if exit_row != 0:
-        forget_flat_position_nb(state, exit_row)
-
-
-@kernel
 def finish_nb(state: Any, idempotent: bool) -> None:
     """Give the verdict, hold what it lets through, remember the order, and number the decision."""
-    request, work, decision, engine = request_of(state), work_of(state), decision_of(state), engine_of(state)
+    request, work, decision, engine = (
+        request_of(state),
+        work_of(state),
+        decision_of(state),
+        engine_of(state),
+    )
     instrument = instrument_at(state, work.instrument_row)
     engine.sequence += 1
     decision.sequence = engine.sequence
@@ -419,4 +302,3 @@ def finish_nb(state: Any, idempotent: bool) -> None:
         decision.idempotency_row = remember_order_nb(
             state, work.account_row, request.client_order_id, state.scratch[16:18]
         )
-

@@ -1,15 +1,17 @@
-"""Orders that only make a position smaller: judged apart, so that no halt, limit or staleness can trap them."""
+"""Orders that only make a position smaller.
+
+Judged apart, so that no halt, limit or staleness can trap them.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from server.hotpath.checks import HAS_LIMIT, HAS_LOTS, check_nb
-from server.hotpath.jit import kernel
+from server.hotpath.jit import i64, kernel
 from server.hotpath.memory import decision_of, position_at, request_of, work_of
-from server.hotpath.layout import (
+from server.hotpath.positions import find_position_nb, position_key_nb
+from server.hotpath.reasons import (
     R_EXIT_CLIPPED,
     R_LOT_STEP,
     R_NOT_REDUCING,
@@ -18,8 +20,7 @@ from server.hotpath.layout import (
     S_DENY,
     S_PASS,
 )
-from server.hotpath.positions import find_position_nb, position_key_nb
-from server.hotpath.state import HAS_REQUESTED_LOTS, KNOWN_LARGEST
+from server.hotpath.records import HAS_REQUESTED_LOTS, KNOWN_LARGEST
 
 
 @kernel
@@ -29,12 +30,12 @@ def size_exit_nb(state: Any) -> None:
     position_key_nb(state, work.account_row, work.instrument_row, request.position_id)
     work.exit_row = find_position_nb(state)
     position = position_at(state, work.exit_row)
-    open_steps = position.net_steps if work.exit_row != 0 else np.int64(0)
+    open_steps = position.net_steps if work.exit_row != 0 else i64(0)
     if not check_nb(decision, R_POSITION_UNKNOWN, open_steps != 0):
         return
     if not check_nb(decision, R_NOT_REDUCING, open_steps * work.direction < 0):
         return
-    available = max(abs(open_steps) - position.working_exit_steps, np.int64(0))
+    available = max(abs(open_steps) - position.working_exit_steps, i64(0))
     asked = (request.present & HAS_REQUESTED_LOTS) != 0
     target = work.requested_steps if asked else abs(open_steps)
     decision.target_steps = target

@@ -1,7 +1,10 @@
-"""The memory of answers: the same client_order_id gets the same bytes, another request under it is a conflict.
+"""The memory of answers.
 
-Rows form one ring in the order of arrival; so do the stored answers. The oldest go when room is needed and they are
-old enough; when they are not, new ids are denied instead of old ones being forgotten.
+The same client_order_id gets the same bytes, another request under it is a conflict.
+
+Rows form one ring in the order of arrival; so do the stored answers. The oldest go when room is
+needed and they are old enough; when they are not, new ids are denied instead of old ones being
+forgotten.
 """
 
 from __future__ import annotations
@@ -10,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from server.hotpath.jit import kernel, routine
-from server.hotpath.memory import account_at, engine_of, idempotency_of, remembered_at, words_at_nb
+from server.hotpath.jit import i64, kernel, routine
 from server.hotpath.layout import ID_WORDS
-from server.hotpath.state import REQUEST_DIGEST_WORDS
+from server.hotpath.memory import account_at, engine_of, idempotency_of, remembered_at, words_at_nb
+from server.hotpath.records import REQUEST_DIGEST_WORDS
 from server.hotpath.table import find_nb, link_nb, unlink_nb
 
 KEY_WORDS = 1 + ID_WORDS
@@ -21,23 +24,23 @@ DROPPED_MAX = 64
 ANSWER_BYTES_MAX = 16_384
 """No answer is larger; so much must be free before a decision is made."""
 
-_SEED = np.int64(0x2545F4914F6CDD1D)
-_MULTIPLIER = np.int64(-4417276706812531889)
-_OTHER_MULTIPLIER = np.int64(-7070675565921424023)
+_SEED = i64(0x2545F4914F6CDD1D)
+_MULTIPLIER = i64(-4417276706812531889)
+_OTHER_MULTIPLIER = i64(-7070675565921424023)
 
 
 @routine
 def digest_nb(state: Any, digest: np.ndarray) -> None:
-    """Write the 128-bit digest of `state.request` (all but explain and min_state_version) into two words."""
+    """Write the 128-bit digest of the request (all before `explain`) into two words."""
     words = words_at_nb(state.request, REQUEST_DIGEST_WORDS)
     first = _SEED
     second = ~_SEED
     for position in range(REQUEST_DIGEST_WORDS):
         word = words[position]
         first = (first ^ word) * _MULTIPLIER
-        first ^= (first >> np.int64(29)) & np.int64(0x7FFFFFFFF)
+        first ^= (first >> i64(29)) & i64(0x7FFFFFFFF)
         second = (second ^ word) * _OTHER_MULTIPLIER
-        second ^= (second >> np.int64(32)) & np.int64(0xFFFFFFFF)
+        second ^= (second >> i64(32)) & i64(0xFFFFFFFF)
     digest[0] = first
     digest[1] = second
 
@@ -76,7 +79,10 @@ def _is_full_nb(state: Any, account_row: int) -> bool:
 
 @routine
 def make_room_nb(state: Any, account_row: int, now_ns: int) -> bool:
-    """Drop ids that are old enough, at most 64, until one more of this account fits; tell whether it does."""
+    """Drop ids that are old enough, at most 64, until one more of this account fits.
+
+    Tell whether it does.
+    """
     engine = engine_of(state)
     dropped = 0
     while _is_full_nb(state, account_row):
@@ -91,8 +97,13 @@ def make_room_nb(state: Any, account_row: int, now_ns: int) -> bool:
 
 
 @kernel
-def remember_order_nb(state: Any, account_row: int, client_order_id: np.ndarray, digest: np.ndarray) -> int:
-    """Remember an id and its request; return the row where the answer belongs. Room has been made before."""
+def remember_order_nb(
+    state: Any, account_row: int, client_order_id: np.ndarray, digest: np.ndarray
+) -> int:
+    """Remember an id and its request; return the row where the answer belongs.
+
+    Room has been made before.
+    """
     engine = engine_of(state)
     capacity = idempotency_of(state).capacity
     if engine.idempotency_oldest == 0:

@@ -1,4 +1,6 @@
-"""What a decision reads besides the request: provider score, conversion rate, ATR, volatility, regime; each with its age.
+"""What a decision reads besides the request.
+
+Provider score, conversion rate, ATR, volatility, regime; each with its age.
 
 An input that is missing or too old denies by its own reason; it never passes by being absent.
 """
@@ -7,13 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from server.hotpath.breakers import volatility_needed_nb
 from server.hotpath.checks import check_nb, check_numbers_nb, note_nb
 from server.hotpath.clock import age_nb
-from server.hotpath.jit import kernel
-from server.hotpath.memory import account_at, configuration_at, decision_of, instrument_at, policy_of, provider_at, providers_of, rate_at, rates_of, request_of, words_at_nb, work_of
+from server.hotpath.jit import i64, kernel
 from server.hotpath.layout import (
     CONVERSION_RATE_STALE_NS,
     ID_WORDS,
@@ -22,6 +21,24 @@ from server.hotpath.layout import (
     NOT_SET,
     PICOS,
     PPM,
+    SCORE_STALE_NS,
+    SYMBOL_WORDS,
+)
+from server.hotpath.memory import (
+    account_at,
+    configuration_at,
+    decision_of,
+    instrument_at,
+    policy_of,
+    provider_at,
+    providers_of,
+    rate_at,
+    rates_of,
+    request_of,
+    words_at_nb,
+    work_of,
+)
+from server.hotpath.reasons import (
     R_ATR_MISSING,
     R_CONVERSION_RATE_MISSING,
     R_INPUT_STALE,
@@ -34,12 +51,10 @@ from server.hotpath.layout import (
     R_VOLATILITY_MISSING,
     S_NOT_APPLICABLE,
     S_PASS,
-    SCORE_STALE_NS,
-    SYMBOL_WORDS,
 )
-from server.hotpath.state import HAS_ATR, HAS_VOLATILITY_INDEX, KNOWN_SCORE, REQUEST
+from server.hotpath.records import HAS_ATR, HAS_VOLATILITY_INDEX, KNOWN_SCORE, REQUEST
 from server.hotpath.table import find_nb
-from server.hotpath.units import DOWN, UP, OUT_OF_RANGE, atr_ticks_nb, interpolate_nb
+from server.hotpath.units import DOWN, OUT_OF_RANGE, UP, atr_ticks_nb, interpolate_nb
 
 PROVIDER_KEY_WORDS = ID_WORDS + 1
 _PROVIDER_OFFSET = REQUEST.fields["provider_id"][1]  # type: ignore[index]
@@ -53,8 +68,8 @@ def provider_key_nb(state: Any) -> Any:
 
 @kernel
 def read_provider_nb(state: Any) -> None:
-    """Find the provider and turn its score into the multiplier of the risk money and the quality of the buffer."""
-    request, decision, work = request_of(state), decision_of(state), work_of(state)
+    """Turn the provider's score into multiplier (of risk money) and quality (of the buffer)."""
+    decision, work = decision_of(state), work_of(state)
     account = account_at(state, work.account_row)
     policy = policy_of(state)
     row = find_nb(providers_of(state), provider_key_nb(state), PROVIDER_KEY_WORDS)
@@ -79,7 +94,12 @@ def read_provider_nb(state: Any) -> None:
         decision.known |= KNOWN_SCORE
     score = decision.score_micropoints
     decision.multiplier_ppm = interpolate_nb(
-        state, score, policy.multiplier_count, policy.multiplier_score_micropoints, policy.multiplier_ppm, DOWN
+        state,
+        score,
+        policy.multiplier_count,
+        policy.multiplier_score_micropoints,
+        policy.multiplier_ppm,
+        DOWN,
     )
     work.quality_ppm = interpolate_nb(
         state, score, policy.quality_count, policy.quality_score_micropoints, policy.quality_ppm, UP
@@ -96,7 +116,10 @@ def read_provider_nb(state: Any) -> None:
 
 @kernel
 def read_conversion_rate_nb(state: Any) -> None:
-    """Find the rate from the instrument's quote currency to the account's; 1 when they are the same."""
+    """Find the rate from the instrument's quote currency to the account's.
+
+    1 when they are the same.
+    """
     decision, work = decision_of(state), work_of(state)
     quote = instrument_at(state, work.instrument_row).quote_currency
     currency = account_at(state, work.account_row).currency
@@ -110,7 +133,9 @@ def read_conversion_rate_nb(state: Any) -> None:
         decision.conversion_rate_age_ns = age_nb(work.now_ns, rate_at(state, rate).as_of_ns)
         observed = decision.conversion_rate_age_ns
     passed = rate != 0 and observed <= CONVERSION_RATE_STALE_NS
-    check_numbers_nb(decision, R_CONVERSION_RATE_MISSING, passed, CONVERSION_RATE_STALE_NS, observed)
+    check_numbers_nb(
+        decision, R_CONVERSION_RATE_MISSING, passed, CONVERSION_RATE_STALE_NS, observed
+    )
     if passed:
         work.rate_picos = rate_at(state, rate).rate_picos
 
@@ -121,16 +146,18 @@ def find_rate_nb(state: Any, from_currency: int, to_currency: int) -> int:
     state.scratch[0] = from_currency
     state.scratch[1] = to_currency
     row = find_nb(rates_of(state), state.scratch, 2)
-    return row if row != 0 and rate_at(state, row).rate_picos > 0 else np.int64(0)
+    return row if row != 0 and rate_at(state, row).rate_picos > 0 else i64(0)
 
 
 @kernel
-def _read_atr_nb(instrument: Any, decision: Any, work: Any, has_request: bool, needed: bool) -> None:
-    stored = np.int64(0)
+def _read_atr_nb(
+    instrument: Any, decision: Any, work: Any, has_request: bool, needed: bool
+) -> None:
+    stored = i64(0)
     if instrument.atr_at_ns > 0:
         stored = atr_ticks_nb(instrument.atr, instrument.tick_size)
         if stored == OUT_OF_RANGE:
-            stored = np.int64(0)
+            stored = i64(0)
     age = age_nb(work.now_ns, instrument.atr_at_ns)
     fresh = stored > 0 and age <= MARKET_STALE_NS
     decision.status[R_ATR_MISSING] = S_PASS if needed else S_NOT_APPLICABLE
@@ -148,12 +175,16 @@ def _read_atr_nb(instrument: Any, decision: Any, work: Any, has_request: bool, n
 
 
 @kernel
-def _read_volatility_nb(instrument: Any, decision: Any, work: Any, has_request: bool, needed: bool) -> None:
+def _read_volatility_nb(
+    instrument: Any, decision: Any, work: Any, has_request: bool, needed: bool
+) -> None:
     known = instrument.volatility_at_ns > 0
     age = age_nb(work.now_ns, instrument.volatility_at_ns)
     fresh = known and age <= MARKET_STALE_NS
     decision.status[R_VOLATILITY_MISSING] = S_PASS if needed else S_NOT_APPLICABLE
-    if has_request and (not fresh or work.volatility_micropoints >= instrument.volatility_micropoints):
+    if has_request and (
+        not fresh or work.volatility_micropoints >= instrument.volatility_micropoints
+    ):
         decision.volatility_age_ns = 0
     elif fresh:
         work.volatility_micropoints = instrument.volatility_micropoints
@@ -178,7 +209,9 @@ def _read_regime_nb(configuration: Any, instrument: Any, decision: Any, work: An
     for entry in range(configuration.regime_count):
         same = True
         for word in range(SYMBOL_WORDS):
-            same &= configuration.regime_names[entry * SYMBOL_WORDS + word] == instrument.regime[word]
+            same &= (
+                configuration.regime_names[entry * SYMBOL_WORDS + word] == instrument.regime[word]
+            )
         if same:
             work.regime_ppm = min(configuration.regime_multiplier_ppm[entry], PPM)
             check_nb(decision, R_REGIME_BLOCKED, configuration.regime_blocked[entry] == 0)
@@ -187,17 +220,24 @@ def _read_regime_nb(configuration: Any, instrument: Any, decision: Any, work: An
 
 @kernel
 def read_market_nb(state: Any) -> None:
-    """Settle ATR, volatility and regime: the larger of request and fresh stored value; needed but missing denies."""
+    """Settle ATR, volatility and regime: the larger of request and fresh stored value.
+
+    Needed but missing denies.
+    """
     request, decision, work = request_of(state), decision_of(state), work_of(state)
     instrument = instrument_at(state, work.instrument_row)
     configuration = configuration_at(state, work.account_row)
     configured = account_at(state, work.account_row).has_configuration != 0
     decision.status[R_INPUT_STALE] = S_PASS
-    _read_atr_nb(instrument, decision, work, (request.present & HAS_ATR) != 0, policy_of(state).k_atr_ppm > 0)
+    _read_atr_nb(
+        instrument, decision, work, (request.present & HAS_ATR) != 0, policy_of(state).k_atr_ppm > 0
+    )
     needed = (configured and configuration.volatility_adjustment_ppm > 0) or volatility_needed_nb(
         state, work.account_row, work.instrument_row
     )
-    _read_volatility_nb(instrument, decision, work, (request.present & HAS_VOLATILITY_INDEX) != 0, needed)
+    _read_volatility_nb(
+        instrument, decision, work, (request.present & HAS_VOLATILITY_INDEX) != 0, needed
+    )
     work.regime_ppm = PPM
     if configured:
         _read_regime_nb(configuration, instrument, decision, work)

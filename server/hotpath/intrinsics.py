@@ -1,7 +1,10 @@
-"""The machine operations that numba has no word for: wide division, loads and stores, references to records.
+"""The machine operations that numba has no word for.
 
-Only this module writes LLVM code. Addresses are int64; whoever passes one answers for it. A 128-bit division becomes a call into libgcc, which is therefore loaded before
-anything compiled here runs; without it the process would crash at the first wide product.
+Wide division, loads and stores, references to records.
+
+Only this module writes LLVM code. Addresses are int64; whoever passes one answers for it. A 128-bit
+division becomes a call into libgcc, which is therefore loaded before anything compiled here runs;
+without it the process would crash at the first wide product.
 """
 
 from __future__ import annotations
@@ -13,11 +16,13 @@ import numpy as np
 from llvmlite import ir
 from numba import from_dtype, types
 from numba.core import cgutils
-from numba.extending import intrinsic
+from numba.extending import intrinsic as untyped_intrinsic
 
 llvmlite.binding.load_library_permanently("libgcc_s.so.1")
 
-_I1 = ir.IntType(1)
+# What numba calls with one argument more than the kernel does has no static type.
+intrinsic: Any = untyped_intrinsic
+
 _I64 = ir.IntType(64)
 _I128 = ir.IntType(128)
 
@@ -27,7 +32,8 @@ def divide_product(typing_context: Any, a: Any, b: Any, c: Any) -> Any:  # noqa:
     """Divide the exact product a·b by c > 0.
 
     Returns:
-        (quotient truncated toward zero, sign of the remainder −1/0/1, 1 if the quotient is outside int64), int64 each.
+        (quotient truncated toward zero, sign of the remainder −1/0/1, 1 if the quotient is outside
+            int64), int64 each.
     """
     result = types.UniTuple(types.int64, 3)
     signature = result(types.int64, types.int64, types.int64)
@@ -113,10 +119,12 @@ def pointer_to(typing_context: Any, address: Any) -> Any:  # noqa: ARG001
 
 
 def row_reference(memory: np.dtype[np.void], column: str, row_dtype: np.dtype[np.void]) -> Any:
-    """Make `at(state, row)`: a reference to a row of the table whose address is in a column of the memory record.
+    """Make `at(state, row)`.
 
-    A record that an ordinary compiled function returns is a copy; one from an intrinsic is the memory itself, so
-    `account_at(state, row).equity_micros = 0` is a plain store.
+    A reference to a row of the table whose address is in a column of the memory record.
+
+    A record that an ordinary compiled function returns is a copy; one from an intrinsic is the
+    memory itself, so `account_at(state, row).equity_micros = 0` is a plain store.
     """
     record = from_dtype(row_dtype)
     offset = memory.fields[column][1]  # type: ignore[index]
@@ -138,7 +146,10 @@ def row_reference(memory: np.dtype[np.void], column: str, row_dtype: np.dtype[np
 
 
 def part_reference(memory: np.dtype[np.void], column: str, part_dtype: np.dtype[np.void]) -> Any:
-    """Make `of(state)`: a reference to the single record whose address is in a column of the memory record."""
+    """Make `of(state)`.
+
+    A reference to the single record whose address is in a column of the memory record.
+    """
     record = from_dtype(part_dtype)
     offset = memory.fields[column][1]  # type: ignore[index]
 

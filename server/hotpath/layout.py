@@ -1,10 +1,13 @@
-"""The memory of the engine: the dtype of every table, change, request and answer, readable in one place.
+"""The memory of the engine.
 
-Numbers are integers unless they come from or go to the edge: prices in ticks, lots in lot steps, money in micros
-(1e-6 of a currency unit), ratios in ppm, scores and indices in micropoints (1e-6 point), pips in micropips, time in
-Unix nanoseconds. Text is zero padded little-endian words: 64 bytes = 8 words for ids, 32 bytes = 4 words for symbols.
--1 means "not configured" where a column says so; 0 in a time column means "never".
-All dtypes are packed without gaps in 8-byte columns first, so that a row is also a plain array of words.
+The dtype of every table, change, request and answer, readable in one place.
+
+Numbers are integers unless they come from or go to the edge: prices in ticks, lots in lot steps,
+money in micros (1e-6 of a currency unit), ratios in ppm, scores and indices in micropoints (1e-6
+point), pips in micropips, time in Unix nanoseconds. Text is zero padded little-endian words: 64
+bytes = 8 words for ids, 32 bytes = 4 words for symbols. -1 means "not configured" where a column
+says so; 0 in a time column means "never". All dtypes are packed without gaps in 8-byte columns
+first, so that a row is also a plain array of words.
 """
 
 from __future__ import annotations
@@ -51,114 +54,6 @@ BREAKER_EXCHANGES_MAX: Final = 8
 DECISION_BREAKERS_MAX: Final = 8
 KNOTS_MAX: Final = 8
 
-# --- Reasons -----------------------------------------------------------------------------------------------------
-# Index of a reason inside the engine -> its number in riskgate.v1.Reason. Append only; the order is the severity
-# order inside one status. R_* name the indices.
-
-REASON_CODES: Final = (
-    101, 104, 102, 103, 201, 202, 203, 204, 205, 206, 501, 502, 307, 306, 207, 301,
-    302, 304, 305, 303, 308, 505, 310, 503, 504, 410, 309, 401, 403, 404, 405, 406,
-    407, 408, 409, 402, 411, 801, 802, 803, 701, 702, 703, 105, 106, 506, 601, 602,
-    603, 604, 605, 804,
-)  # fmt: skip
-REASONS_MAX: Final = 64
-
-R_FEED_STALE: Final = 0
-R_FEED_MISSING: Final = 1
-R_CLOCK_UNCONFIRMED: Final = 2
-R_RESTARTED: Final = 3
-R_ACCOUNT_UNKNOWN: Final = 4
-R_SYMBOL_UNKNOWN: Final = 5
-R_EXCHANGE_MISMATCH: Final = 6
-R_PROVIDER_UNKNOWN: Final = 7
-R_CONFIGURATION_MISSING: Final = 8
-R_ENUM_VALUE_UNKNOWN: Final = 9
-R_ACCOUNT_REDUCING: Final = 10
-R_ACCOUNT_HALTED: Final = 11
-R_EQUITY_EXHAUSTED: Final = 12
-R_EQUITY_STALE: Final = 13
-R_PROVIDER_SCORE_LOW: Final = 14
-R_STOP_REQUIRED: Final = 15
-R_CONVERSION_RATE_MISSING: Final = 16
-R_ATR_MISSING: Final = 17
-R_VOLATILITY_MISSING: Final = 18
-R_INPUT_STALE: Final = 19
-R_REGIME_MISSING: Final = 20
-R_REGIME_BLOCKED: Final = 21
-R_WINDOW_MISSING: Final = 22
-R_BREAKER_TRIPPED: Final = 23
-R_COOLING_OFF: Final = 24
-R_POSITION_DRAWDOWN: Final = 25
-R_ARITHMETIC_RANGE: Final = 26
-R_RISK_PER_TRADE: Final = 27
-R_MAX_LOT: Final = 28
-R_POSITION_SIZE: Final = 29
-R_LEVERAGE: Final = 30
-R_CORRELATED_EXPOSURE: Final = 31
-R_DAILY_LOSS_BUDGET: Final = 32
-R_WEEKLY_LOSS_BUDGET: Final = 33
-R_MONTHLY_LOSS_BUDGET: Final = 34
-R_BELOW_MIN_LOT: Final = 35
-R_LOT_STEP: Final = 36
-R_RESERVATIONS_FULL: Final = 37
-R_IDEMPOTENCY_FULL: Final = 38
-R_POSITIONS_FULL: Final = 39
-R_POSITION_UNKNOWN: Final = 40
-R_NOT_REDUCING: Final = 41
-R_EXIT_CLIPPED: Final = 42
-R_FEED_DEGRADED: Final = 43
-R_RECORD_AWAY: Final = 44
-R_BREAKER_REDUCED_SIZE: Final = 45
-R_NEW_PROVIDER: Final = 46
-R_SCORE_STALE: Final = 47
-R_MODEL_MISSING: Final = 48
-R_MODEL_OUTPUT_INVALID: Final = 49
-R_MODEL_OUTPUT_CAPPED: Final = 50
-R_BATCH_DENIED: Final = 51
-
-# Status of a reason in one decision (riskgate.v1.CheckStatus).
-S_ABSENT: Final = 0
-S_PASS: Final = 1
-S_CUT: Final = 2
-S_DENY: Final = 3
-S_NOTE: Final = 4
-S_NOT_APPLICABLE: Final = 5
-
-# Units of the numbers of a check (riskgate.v1.Unit): how limit and observed are turned into doubles.
-U_NONE: Final = 0
-U_RATIO: Final = 1
-U_MONEY: Final = 2
-U_LOTS: Final = 3
-U_MILLISECONDS: Final = 4
-U_POINTS: Final = 5
-U_COUNT: Final = 6
-
-CHECK_UNITS: Final[dict[int, int]] = {
-    R_FEED_STALE: U_MILLISECONDS,
-    R_RESTARTED: U_MILLISECONDS,
-    R_EQUITY_EXHAUSTED: U_MONEY,
-    R_EQUITY_STALE: U_MILLISECONDS,
-    R_PROVIDER_SCORE_LOW: U_POINTS,
-    R_CONVERSION_RATE_MISSING: U_MILLISECONDS,
-    R_INPUT_STALE: U_MILLISECONDS,
-    R_COOLING_OFF: U_MILLISECONDS,
-    R_POSITION_DRAWDOWN: U_RATIO,
-    R_RISK_PER_TRADE: U_MONEY,
-    R_MAX_LOT: U_LOTS,
-    R_POSITION_SIZE: U_RATIO,
-    R_LEVERAGE: U_RATIO,
-    R_CORRELATED_EXPOSURE: U_RATIO,
-    R_DAILY_LOSS_BUDGET: U_MONEY,
-    R_WEEKLY_LOSS_BUDGET: U_MONEY,
-    R_MONTHLY_LOSS_BUDGET: U_MONEY,
-    R_BELOW_MIN_LOT: U_LOTS,
-    R_RESERVATIONS_FULL: U_COUNT,
-    R_IDEMPOTENCY_FULL: U_COUNT,
-    R_EXIT_CLIPPED: U_LOTS,
-}
-# What `CheckResult.status` may be for a reason that is only ever a note.
-NOTES: Final = frozenset(range(R_FEED_DEGRADED, R_MODEL_OUTPUT_CAPPED + 1))
-
 _I8 = "<i8"
 _F8 = "<f8"
 _U1 = "u1"
@@ -180,10 +75,13 @@ def packed_dtype(*columns: tuple[str, object]) -> np.dtype[np.void]:
 
 def columns_of(dtype: np.dtype[np.void]) -> list[tuple[str, object]]:
     """Return the columns of a packed dtype, to build a wider one that starts with them."""
-    return [(column[0], tuple(column[1:]) if len(column) > 2 else column[1]) for column in dtype.descr]
+    return [
+        (column[0], tuple(column[1:]) if len(column) > 2 else column[1]) for column in dtype.descr
+    ]
 
 
-# --- Changes: rows of riskgate.v1.StateChange.rows, by kind -----------------------------------------------------
+# --- Changes: rows of riskgate.v1.StateChange.rows, by kind
+# -----------------------------------------------------
 
 CHANGE_INSTRUMENT: Final = packed_dtype(
     ("symbol", _SYMBOL),
@@ -217,11 +115,15 @@ CHANGE_ACCOUNT: Final = packed_dtype(
     ("allow_new_providers", _I8),  # 0 or 1
 )
 
-# First row: symbol empty, the account's own values. Further rows: overrides; only the marked columns count there.
+# First row: symbol empty, the account's own values. Further rows: overrides; only the marked
+# columns count there.
 CHANGE_RISK_CONFIGURATION: Final = packed_dtype(
     ("account_id", _ID),
     ("symbol", _SYMBOL),
-    ("override", _I8),  # (override) 1: these values replace the account's instead of the stricter winning
+    (
+        "override",
+        _I8,
+    ),  # (override) 1: these values replace the account's instead of the stricter winning
     ("position_max_drawdown_ppm", _I8),  # (override) NOT_SET: no limit of this row
     ("max_position_size_ppm", _I8),  # (override) notional / equity
     ("max_leverage_ppm", _I8),  # (override)
@@ -274,7 +176,10 @@ CHANGE_BREAKER: Final = packed_dtype(
     ("condition", _I8),  # riskgate.v1.BreakerCondition
     ("action", _I8),  # riskgate.v1.BreakerAction
     ("enabled", _I8),  # 0 or 1; 0 closes it
-    ("threshold", _I8),  # ppm for drawdown and losses, count for consecutive losses, micropoints for volatility
+    (
+        "threshold",
+        _I8,
+    ),  # ppm for drawdown and losses, count for consecutive losses, micropoints for volatility
     ("multiplier_ppm", _I8),  # of REDUCE_SIZE, 0 .. 1e6
     ("cooling_off_ns", _I8),  # of consecutive losses, > 0 there
     ("symbol_count", _I8),  # 0: every symbol
@@ -300,7 +205,8 @@ POLICY: Final = packed_dtype(
     ("slippage_floor_micropips", _I8),
     ("buffer_min_micropips", _I8),
     ("buffer_max_micropips", _I8),  # NOT_SET: none
-    # Weights of the performance score, ppm, sum 1e6: win rate, drawdown, reward:risk, compliance, trend.
+    # Weights of the performance score, ppm, sum 1e6: win rate, drawdown, reward:risk,
+    # compliance, trend.
     ("score_weights_ppm", (_I8, (5,))),
     ("score_drawdown_scale_ppm", _I8),  # drawdown that scores 0
     ("score_reward_risk_scale_ppm", _I8),  # reward:risk that scores 100
@@ -342,7 +248,9 @@ CHANGE_HEARTBEAT: Final = packed_dtype(
 
 CHANGE_CLOCK: Final = packed_dtype(("reading_ns", _I8))
 
-CHANGE_EQUITY: Final = packed_dtype(("account_id", _ID), ("equity_micros", _I8), ("equity_at_ns", _I8))
+CHANGE_EQUITY: Final = packed_dtype(
+    ("account_id", _ID), ("equity_micros", _I8), ("equity_at_ns", _I8)
+)
 
 # Number of riskgate.v1.ChangeKind -> dtype of its rows.
 CHANGE_ROWS: Final[dict[int, np.dtype[np.void]]] = {

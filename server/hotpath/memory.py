@@ -1,8 +1,11 @@
-"""Where the tables are: allocated once by `new_state`, reached by kernels through one record of addresses.
+"""Where the tables are.
 
-A kernel takes `state`, a MEMORY record, as a single pointer. `account_at(state, row)` and its like are references into
-the tables, `engine_of(state)` and its like the single records. The owner keeps the `State` of arrays alive as long as
-kernels run; tests and converters read the same memory through it.
+Allocated once by `new_state`, reached by kernels through one record of addresses.
+
+A kernel takes `state`, a MEMORY record, as a single pointer. `account_at(state, row)` and its like
+are references into the tables, `engine_of(state)` and its like the single records. The owner keeps
+the `State` of arrays alive as long as kernels run; tests and converters read the same memory
+through it.
 """
 
 from __future__ import annotations
@@ -16,11 +19,11 @@ from server.hotpath.intrinsics import part_reference, pointer_to, row_reference
 from server.hotpath.jit import kernel
 from server.hotpath.layout import CHANGE_RISK_CONFIGURATION, POLICY, WINDOW, packed_dtype
 from server.hotpath.model_tables import ModelTables, new_model_tables
-from server.hotpath.state import (
+from server.hotpath.records import DECISION, REPORT, REPORT_RESULT, REQUEST, WORK
+from server.hotpath.rows import (
     ACCOUNT,
     BREAKER,
     CONVERSION_RATE,
-    DECISION,
     ENGINE,
     EXPOSURE,
     IDEMPOTENCY,
@@ -29,13 +32,9 @@ from server.hotpath.state import (
     OVERRIDE,
     POSITION,
     PROVIDER,
-    REPORT,
-    REPORT_RESULT,
-    REQUEST,
     RESERVATION,
     SEEN_REPORT,
     WHEEL_BUCKETS,
-    WORK,
 )
 from server.hotpath.table import TABLE, Table, new_table
 
@@ -58,7 +57,16 @@ TABLES: Final[dict[str, np.dtype[np.void]]] = {
     "idempotency": IDEMPOTENCY,
     "reports": SEEN_REPORT,
 }
-_PARTS: Final = ("engine", "policy", "configurations", "request", "decision", "work", "report", "report_result")
+_PARTS: Final = (
+    "engine",
+    "policy",
+    "configurations",
+    "request",
+    "decision",
+    "work",
+    "report",
+    "report_result",
+)
 
 MEMORY: Final = packed_dtype(
     *((name, _I8) for name in TABLES),  # address of the rows

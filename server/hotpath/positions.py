@@ -7,8 +7,16 @@ from typing import Any
 import numpy as np
 
 from server.hotpath.jit import kernel, routine
-from server.hotpath.memory import account_at, engine_of, exposure_at, exposures_of, instrument_at, position_at, positions_of
 from server.hotpath.layout import ID_WORDS, SYMBOL_WORDS
+from server.hotpath.memory import (
+    account_at,
+    engine_of,
+    exposure_at,
+    exposures_of,
+    instrument_at,
+    position_at,
+    positions_of,
+)
 from server.hotpath.table import find_nb, insert_nb, link_nb, rows_used_nb, write_key_nb
 from server.hotpath.units import DOWN, UP, add_nb, mul_div_nb
 
@@ -17,7 +25,9 @@ EXPOSURE_KEY_WORDS = 1 + SYMBOL_WORDS
 
 
 @kernel
-def position_key_nb(state: Any, account_row: int, instrument_row: int, position_id: np.ndarray) -> None:
+def position_key_nb(
+    state: Any, account_row: int, instrument_row: int, position_id: np.ndarray
+) -> None:
     """Write the key of a position into the scratch words; an all-zero id is the net position."""
     state.scratch[0] = account_row
     state.scratch[1] = instrument_row
@@ -42,7 +52,10 @@ def find_position_nb(state: Any) -> int:
 
 @routine
 def make_position_nb(state: Any) -> int:
-    """Return the row of the position whose key is in the scratch words, a new one if needed; 0 if the table is full."""
+    """Return the row of the position whose key is in the scratch words, a new one if needed.
+
+    0 if the table is full.
+    """
     row = find_position_nb(state)
     if row != 0:
         return row
@@ -73,7 +86,10 @@ def positions_have_room_nb(state: Any, rows: int) -> bool:
 
 @kernel
 def exposure_key_nb(state: Any, account_row: int, instrument_row: int) -> None:
-    """Write the key of an account's exposure to the instrument's correlation group; no group: the symbol itself."""
+    """Write the key of an account's exposure to the instrument's correlation group.
+
+    No group: the symbol itself.
+    """
     instrument = instrument_at(state, instrument_row)
     grouped = False
     for word in range(SYMBOL_WORDS):
@@ -81,7 +97,9 @@ def exposure_key_nb(state: Any, account_row: int, instrument_row: int) -> None:
     # A group and a symbol of the same name are two exposures.
     state.scratch[0] = account_row if grouped else -account_row
     for word in range(SYMBOL_WORDS):
-        state.scratch[1 + word] = instrument.correlation_group[word] if grouped else instrument.symbol[word]
+        state.scratch[1 + word] = (
+            instrument.correlation_group[word] if grouped else instrument.symbol[word]
+        )
 
 
 @kernel
@@ -92,7 +110,10 @@ def find_exposure_nb(state: Any) -> int:
 
 @kernel
 def make_exposure_nb(state: Any) -> int:
-    """Return the row of the exposure whose key is in the scratch words, a new one if needed; 0 if the table is full."""
+    """Return the row of the exposure whose key is in the scratch words, a new one if needed.
+
+    0 if the table is full.
+    """
     return insert_nb(exposures_of(state), state.scratch, EXPOSURE_KEY_WORDS)
 
 
@@ -111,7 +132,9 @@ def _give_up_nb(state: Any, row: int, exposure_row: int, part: int, whole: int) 
 
 
 @kernel
-def _open_nb(state: Any, row: int, exposure_row: int, risk_micros: int, notional_micros: int) -> None:
+def _open_nb(
+    state: Any, row: int, exposure_row: int, risk_micros: int, notional_micros: int
+) -> None:
     position = position_at(state, row)
     position.open_risk_micros = add_nb(state, position.open_risk_micros, risk_micros)
     position.open_notional_micros = add_nb(state, position.open_notional_micros, notional_micros)
@@ -123,7 +146,7 @@ def _open_nb(state: Any, row: int, exposure_row: int, risk_micros: int, notional
 
 
 @routine
-def move_position_nb(  # noqa: PLR0913 - a fill is these things
+def move_position_nb(
     state: Any,
     row: int,
     exposure_row: int,
@@ -134,13 +157,14 @@ def move_position_nb(  # noqa: PLR0913 - a fill is these things
 ) -> None:
     """Move one position row by signed lot steps at a price.
 
-    What makes it larger opens with its risk and notional; what makes it smaller gives up the same share of both,
-    rounded so that too much rather than too little stays counted.
+    What makes it larger opens with its risk and notional; what makes it smaller gives up the same
+    share of both, rounded so that too much rather than too little stays counted.
 
     Args:
         state: the engine's tables.
         row: position row.
-        exposure_row: exposure of its group; 0: this row carries no risk and no notional (the net row of a named one).
+        exposure_row: exposure of its group; 0: this row carries no risk and no notional (the net
+            row of a named one).
         steps: signed, not 0.
         price_ticks: execution price; ≤ 0: the average price of the row.
         risk_micros: of all steps, ≥ 0.

@@ -1,11 +1,12 @@
-"""What became of an order: holds turn into positions or go back, equity and the count of losses move.
+"""What became of an order.
+
+Holds turn into positions or go back, equity and the count of losses move.
 
 Each report is applied once, in any order. Rules: docs/decision.md, section 6.
 """
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,26 @@ from server.hotpath.breakers import refresh_breakers_nb
 from server.hotpath.clock import take_reading_nb
 from server.hotpath.idempotency import find_order_nb
 from server.hotpath.inputs import find_rate_nb
-from server.hotpath.jit import routine
-from server.hotpath.memory import account_at, accounts_of, configuration_at, engine_of, exposures_of, instrument_at, instruments_of, position_at, positions_of, rate_at, remembered_at, report_of, reports_of, reservation_at, result_of, seen_report_at
+from server.hotpath.jit import i64, routine
 from server.hotpath.layout import EQUITY_MICROS_MAX, ID_WORDS, MICROS, PICOS, SYMBOL_WORDS
+from server.hotpath.memory import (
+    account_at,
+    accounts_of,
+    configuration_at,
+    engine_of,
+    exposures_of,
+    instrument_at,
+    instruments_of,
+    position_at,
+    positions_of,
+    rate_at,
+    remembered_at,
+    report_of,
+    reports_of,
+    reservation_at,
+    result_of,
+    seen_report_at,
+)
 from server.hotpath.positions import (
     exposure_key_nb,
     make_exposure_nb,
@@ -27,19 +45,7 @@ from server.hotpath.positions import (
     position_key_nb,
     positions_have_room_nb,
 )
-from server.hotpath.reservations import (
-    add_to_sums_nb,
-    close_nb,
-    find_reservation_nb,
-    forget_flat_position_nb,
-    is_live_nb,
-    leave_wheel_nb,
-    release_nb,
-)
-from server.hotpath.sizing import notional_per_lot_nb
-from server.hotpath.state import (
-    P_FINITE,
-    P_POSITIVE,
+from server.hotpath.records import (
     P_RANGE,
     P_REQUIRED,
     REPORT_ACCOUNT_UNKNOWN,
@@ -48,88 +54,42 @@ from server.hotpath.state import (
     REPORT_FULL,
     REPORT_HAS_COMMISSION,
     REPORT_HAS_CUMULATIVE,
-    REPORT_HAS_LOTS,
     REPORT_HAS_PNL,
     REPORT_HAS_PRICE,
     REPORT_INVALID,
     REPORT_UNMATCHED,
-    RESERVATION_HELD,
-    RESERVATION_WORKING,
 )
+from server.hotpath.report_rules import (
+    FIELD_LOTS,
+    FIELD_SIDE,
+    FIELD_SYMBOL,
+    KIND_ACK,
+    KIND_CANCEL,
+    KIND_CLOSE,
+    KIND_EXPIRE,
+    KIND_FILL,
+    KIND_PARTIAL_FILL,
+    KIND_REJECT,
+    SIDE_BUY,
+    SIDE_SELL,
+    names_are_valid_nb,
+    numbers_are_valid_nb,
+    refuse_nb,
+)
+from server.hotpath.reservations import (
+    add_to_sums_nb,
+    find_reservation_nb,
+    forget_flat_position_nb,
+    is_live_nb,
+    leave_wheel_nb,
+    release_nb,
+)
+from server.hotpath.rows import RESERVATION_HELD, RESERVATION_WORKING
+from server.hotpath.sizing import notional_per_lot_nb
 from server.hotpath.table import find_nb, link_nb, rows_used_nb, unlink_nb
 from server.hotpath.units import DOWN, OUT_OF_RANGE, cost_nb, lot_steps_nb, mul_div_nb
 
-KIND_ACK = 1
-KIND_PARTIAL_FILL = 2
-KIND_FILL = 3
-KIND_REJECT = 4
-KIND_CANCEL = 5
-KIND_EXPIRE = 6
-KIND_CLOSE = 7
-KIND_MAX = 7
-
-FIELD_ACCOUNT = 1
-FIELD_SYMBOL = 4
-FIELD_SIDE = 5
-FIELD_REPORT = 13
-FIELD_KIND = 14
-FIELD_LOTS = 15
-FIELD_PRICE = 16
-FIELD_CUMULATIVE = 17
-FIELD_PNL = 18
-FIELD_COMMISSION = 19
-
-SIDE_BUY = 1
-SIDE_SELL = 2
 _REPORT_KEY_WORDS = 1 + ID_WORDS
-
-
-@routine
-def _refuse_nb(result: Any, field: int, problem: int) -> bool:
-    result.field = field
-    result.problem = problem
-    return False
-
-
-@routine
-def _is_amount_nb(value: float) -> bool:
-    return abs(value) * MICROS <= EQUITY_MICROS_MAX
-
-
-@routine
-def _numbers_are_valid_nb(report: Any, result: Any) -> bool:
-    fills = report.kind in (KIND_PARTIAL_FILL, KIND_FILL)
-    if fills or report.kind == KIND_CLOSE:
-        if not report.present & (REPORT_HAS_LOTS | REPORT_HAS_CUMULATIVE):
-            return _refuse_nb(result, FIELD_LOTS, P_REQUIRED)
-        if report.present & REPORT_HAS_LOTS and not (report.lots > 0.0 and math.isfinite(report.lots)):
-            return _refuse_nb(result, FIELD_LOTS, P_POSITIVE)
-        if report.present & REPORT_HAS_CUMULATIVE and not (
-            report.cumulative_lots > 0.0 and math.isfinite(report.cumulative_lots)
-        ):
-            return _refuse_nb(result, FIELD_CUMULATIVE, P_POSITIVE)
-    if fills and not report.present & REPORT_HAS_PRICE:
-        return _refuse_nb(result, FIELD_PRICE, P_REQUIRED)
-    if report.present & REPORT_HAS_PRICE and not (report.price > 0.0 and math.isfinite(report.price)):
-        return _refuse_nb(result, FIELD_PRICE, P_POSITIVE)
-    if report.kind == KIND_CLOSE and not report.present & REPORT_HAS_PNL:
-        return _refuse_nb(result, FIELD_PNL, P_REQUIRED)
-    if report.present & REPORT_HAS_PNL and not _is_amount_nb(report.realised_pnl):
-        return _refuse_nb(result, FIELD_PNL, P_FINITE)
-    if report.present & REPORT_HAS_COMMISSION and not _is_amount_nb(report.commission):
-        return _refuse_nb(result, FIELD_COMMISSION, P_FINITE)
-    return True
-
-
-@routine
-def _names_are_valid_nb(report: Any, result: Any) -> bool:
-    if report.account_id[0] == 0:
-        return _refuse_nb(result, FIELD_ACCOUNT, P_REQUIRED)
-    if report.report_id[0] == 0:
-        return _refuse_nb(result, FIELD_REPORT, P_REQUIRED)
-    if not (KIND_ACK <= report.kind <= KIND_MAX):
-        return _refuse_nb(result, FIELD_KIND, P_REQUIRED)
-    return True
 
 
 @routine
@@ -166,11 +126,11 @@ def _find_order_row_nb(state: Any, account_row: int) -> int:
     decision_id = report.decision_id
     if report.client_order_id[0] != 0:
         order = find_order_nb(state, account_row, report.client_order_id)
-        decision_id = remembered_at(state, order).decision_id if order != 0 else np.int64(0)
+        decision_id = remembered_at(state, order).decision_id if order != 0 else i64(0)
     if decision_id <= 0:
-        return np.int64(0)
+        return i64(0)
     row = find_reservation_nb(state, decision_id)
-    return row if row != 0 and reservation_at(state, row).account_row == account_row else np.int64(0)
+    return row if row != 0 and reservation_at(state, row).account_row == account_row else i64(0)
 
 
 @routine
@@ -180,11 +140,13 @@ def _moved_steps_nb(state: Any, row: int, instrument_row: int, closing: bool) ->
     instrument = instrument_at(state, instrument_row)
     order = reservation_at(state, row)
     if report.present & REPORT_HAS_CUMULATIVE:
-        total, _ = lot_steps_nb(report.cumulative_lots, instrument.lot_mantissa, instrument.lot_scale)
+        total, _ = lot_steps_nb(
+            report.cumulative_lots, instrument.lot_mantissa, instrument.lot_scale
+        )
         if total == OUT_OF_RANGE:
             return total
         done = order.closed_steps if closing else order.filled_steps
-        return max(total - (done if row != 0 else 0), np.int64(0))
+        return max(total - (done if row != 0 else 0), i64(0))
     steps, _ = lot_steps_nb(report.lots, instrument.lot_mantissa, instrument.lot_scale)
     return steps
 
@@ -194,28 +156,31 @@ def _price_ticks_nb(state: Any, instrument_row: int) -> int:
     """Return the execution price to the nearest tick, 0 when it is absent or out of range."""
     report = report_of(state)
     if not report.present & REPORT_HAS_PRICE:
-        return np.int64(0)
+        return i64(0)
     scaled = np.rint(report.price / instrument_at(state, instrument_row).tick_size)
-    return np.int64(scaled) if 1.0 <= scaled <= 2.0**31 else np.int64(0)
+    return i64(scaled) if 1.0 <= scaled <= 2.0**31 else i64(0)
 
 
 @routine
 def _give_up_hold_nb(state: Any, row: int, steps: int) -> tuple[int, int]:
-    """Take `steps` out of a live hold; return the risk and notional that went with them and with any excess."""
+    """Take `steps` out of a live hold.
+
+    Return the risk and notional that went with them and with any excess.
+    """
     held = reservation_at(state, row)
     instrument = instrument_at(state, held.instrument_row)
-    part = np.int64(0)
-    risk = np.int64(0)
-    notional = np.int64(0)
+    part = i64(0)
+    risk = i64(0)
+    notional = i64(0)
     if is_live_nb(held.state) and held.left_steps > 0:
         part = min(steps, held.left_steps)
-        add_to_sums_nb(state, row, np.int64(-1))
+        add_to_sums_nb(state, row, i64(-1))
         risk = mul_div_nb(state, held.risk_micros, part, held.left_steps, DOWN)
         notional = mul_div_nb(state, held.notional_micros, part, held.left_steps, DOWN)
         held.left_steps -= part
         held.risk_micros -= risk
         held.notional_micros -= notional
-        add_to_sums_nb(state, row, np.int64(1))
+        add_to_sums_nb(state, row, i64(1))
     over = steps - part
     if over > 0 and held.is_exit == 0:
         mantissa, scale = instrument.lot_mantissa, instrument.lot_scale
@@ -225,22 +190,30 @@ def _give_up_hold_nb(state: Any, row: int, steps: int) -> tuple[int, int]:
 
 
 @routine
-def _unmatched_notional_nb(state: Any, account_row: int, instrument_row: int, steps: int, price: int) -> int:
+def _unmatched_notional_nb(
+    state: Any, account_row: int, instrument_row: int, steps: int, price: int
+) -> int:
     instrument = instrument_at(state, instrument_row)
     currency = account_at(state, account_row).currency
-    rate = np.int64(PICOS)
+    rate = i64(PICOS)
     if instrument.quote_currency != currency:
         found = find_rate_nb(state, instrument.quote_currency, currency)
         if found == 0:
-            return np.int64(0)
+            return i64(0)
         rate = rate_at(state, found).rate_picos
     per_lot = notional_per_lot_nb(state, price, instrument.tick_notional_picos, rate)
     return cost_nb(state, steps, per_lot, instrument.lot_mantissa, instrument.lot_scale)
 
 
 @routine
-def _move_rows_nb(  # noqa: PLR0913 - a fill is these things
-    state: Any, account_row: int, instrument_row: int, signed_steps: int, price: int, risk: int, notional: int
+def _move_rows_nb(
+    state: Any,
+    account_row: int,
+    instrument_row: int,
+    signed_steps: int,
+    price: int,
+    risk: int,
+    notional: int,
 ) -> None:
     """Move the position that the scratch key names, and the net position if that is another."""
     named = False
@@ -252,7 +225,15 @@ def _move_rows_nb(  # noqa: PLR0913 - a fill is these things
     move_position_nb(state, row, exposure_row, signed_steps, price, risk, notional)
     if named:
         net_key_nb(state, account_row, instrument_row)
-        move_position_nb(state, make_position_nb(state), np.int64(0), signed_steps, price, np.int64(0), np.int64(0))
+        move_position_nb(
+            state,
+            make_position_nb(state),
+            i64(0),
+            signed_steps,
+            price,
+            i64(0),
+            i64(0),
+        )
         forget_flat_position_nb(state, row)
 
 
@@ -268,7 +249,9 @@ def _position_key_of_report_nb(state: Any, account_row: int, instrument_row: int
 
 
 @routine
-def _apply_execution_nb(state: Any, account_row: int, instrument_row: int, row: int, steps: int) -> None:
+def _apply_execution_nb(
+    state: Any, account_row: int, instrument_row: int, row: int, steps: int
+) -> None:
     """Move hold and position by a fill or a close of `steps` > 0."""
     report = report_of(state)
     order = reservation_at(state, row)
@@ -276,11 +259,11 @@ def _apply_execution_nb(state: Any, account_row: int, instrument_row: int, row: 
     price = _price_ticks_nb(state, instrument_row)
     closing = report.kind == KIND_CLOSE
     signed = steps if (side == SIDE_BUY) != closing else -steps
-    risk = np.int64(0)
-    notional = np.int64(0)
+    risk = i64(0)
+    notional = i64(0)
     if row != 0:
         if price == 0:
-            price = order.entry_ticks if not closing else np.int64(0)
+            price = order.entry_ticks if not closing else i64(0)
         if closing:
             order.closed_steps += steps
         else:
@@ -297,8 +280,12 @@ def _settle_money_nb(state: Any, account_row: int, event_ns: int, now_ns: int) -
     """Book profit, loss and commission, and count losses in a row."""
     report = report_of(state)
     account = account_at(state, account_row)
-    pnl = np.int64(np.rint(report.realised_pnl * MICROS)) if report.present & REPORT_HAS_PNL else np.int64(0)
-    fee = np.int64(np.rint(report.commission * MICROS)) if report.present & REPORT_HAS_COMMISSION else np.int64(0)
+    pnl = i64(np.rint(report.realised_pnl * MICROS)) if report.present & REPORT_HAS_PNL else i64(0)
+    fee = (
+        i64(np.rint(report.commission * MICROS))
+        if report.present & REPORT_HAS_COMMISSION
+        else i64(0)
+    )
     if event_ns > account.equity_at_ns:
         equity = account.equity_micros + pnl - fee
         account.equity_micros = min(max(equity, -EQUITY_MICROS_MAX), EQUITY_MICROS_MAX)
@@ -317,7 +304,10 @@ def _settle_money_nb(state: Any, account_row: int, event_ns: int, now_ns: int) -
 
 @routine
 def _settle_hold_nb(state: Any, row: int) -> None:
-    """Close the hold of an order that has ended, or keep it without a lifetime once the market has it."""
+    """Close the hold of an order that has ended.
+
+    Or keep it without a lifetime once the market has it.
+    """
     kind = report_of(state).kind
     order = reservation_at(state, row)
     if not is_live_nb(order.state):
@@ -334,7 +324,7 @@ def _instrument_of_report_nb(state: Any, row: int) -> int:
     if row != 0:
         return reservation_at(state, row).instrument_row
     instrument_row = find_nb(instruments_of(state), report_of(state).symbol, SYMBOL_WORDS)
-    return instrument_row if instrument_at(state, instrument_row).alive != 0 else np.int64(0)
+    return instrument_row if instrument_at(state, instrument_row).alive != 0 else i64(0)
 
 
 @routine
@@ -342,27 +332,32 @@ def _judge_execution_nb(state: Any, row: int, instrument_row: int, steps: int) -
     """Return 0 if a fill or close can be applied, else the outcome that refuses it."""
     report, result = report_of(state), result_of(state)
     if instrument_row == 0:
-        _refuse_nb(result, FIELD_SYMBOL, P_REQUIRED)
+        refuse_nb(result, FIELD_SYMBOL, P_REQUIRED)
         return REPORT_INVALID
     if row == 0 and not (SIDE_BUY <= report.side <= SIDE_SELL):
-        _refuse_nb(result, FIELD_SIDE, P_REQUIRED)
+        refuse_nb(result, FIELD_SIDE, P_REQUIRED)
         return REPORT_INVALID
     if steps == OUT_OF_RANGE:
-        _refuse_nb(result, FIELD_LOTS, P_RANGE)
+        refuse_nb(result, FIELD_LOTS, P_RANGE)
         return REPORT_INVALID
-    has_room = positions_have_room_nb(state, 2) and rows_used_nb(exposures_of(state)) + 1 <= exposures_of(state).capacity
-    return np.int64(0) if has_room else REPORT_FULL
+    has_room = (
+        positions_have_room_nb(state, 2)
+        and rows_used_nb(exposures_of(state)) + 1 <= exposures_of(state).capacity
+    )
+    return i64(0) if has_room else REPORT_FULL
 
 
 @routine
 def _answer_nb(state: Any, account_row: int, instrument_row: int, row: int) -> None:
     result = result_of(state)
     result.equity_micros = account_at(state, account_row).equity_micros
-    result.held_steps = reservation_at(state, row).left_steps if row != 0 else np.int64(0)
+    result.held_steps = reservation_at(state, row).left_steps if row != 0 else i64(0)
     if instrument_row != 0:
         net_key_nb(state, account_row, instrument_row)
         position_row = find_nb(positions_of(state), state.scratch, 2 + ID_WORDS)
-        result.position_steps = position_at(state, position_row).net_steps if position_row != 0 else np.int64(0)
+        result.position_steps = (
+            position_at(state, position_row).net_steps if position_row != 0 else i64(0)
+        )
         result.lot_mantissa = instrument_at(state, instrument_row).lot_mantissa
         result.lot_scale = instrument_at(state, instrument_row).lot_scale
 
@@ -379,7 +374,7 @@ def report_nb(state: Any, reading_ns: int) -> int:
     result.position_steps = 0
     result.lot_mantissa = 1
     result.lot_scale = 1
-    if not (_names_are_valid_nb(report, result) and _numbers_are_valid_nb(report, result)):
+    if not (names_are_valid_nb(report, result) and numbers_are_valid_nb(report, result)):
         return REPORT_INVALID
     account_row = find_nb(accounts_of(state), report.account_id, ID_WORDS)
     if account_row == 0 or account_at(state, account_row).alive == 0:
@@ -392,7 +387,7 @@ def report_nb(state: Any, reading_ns: int) -> int:
         outcome = REPORT_APPLIED if row != 0 else REPORT_UNMATCHED
         executes = report.kind in (KIND_PARTIAL_FILL, KIND_FILL, KIND_CLOSE)
         if executes:
-            steps = np.int64(0)
+            steps = i64(0)
             if instrument_row != 0:
                 steps = _moved_steps_nb(state, row, instrument_row, report.kind == KIND_CLOSE)
             refusal = _judge_execution_nb(state, row, instrument_row, steps)
@@ -403,7 +398,9 @@ def report_nb(state: Any, reading_ns: int) -> int:
         _remember_report_nb(state, account_row)
         if row != 0:
             _settle_hold_nb(state, row)
-        _settle_money_nb(state, account_row, report.event_time_ns if report.event_time_ns > 0 else now_ns, now_ns)
+        _settle_money_nb(
+            state, account_row, report.event_time_ns if report.event_time_ns > 0 else now_ns, now_ns
+        )
         refresh_breakers_nb(state, account_row, now_ns)
     engine_of(state).sequence += 1
     result.sequence = engine_of(state).sequence

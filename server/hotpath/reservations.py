@@ -1,8 +1,11 @@
-"""Holds: what a sized answer keeps busy until a report commits or releases it, or its lifetime ends.
+"""Holds.
 
-A held row sits in three places: its own table (by decision id), a bucket of the timing wheel (while it may expire) and
-the list of its account. Its risk, notional and lots are part of the sums of account, exposure and position row.
-Closed rows stay findable for late reports until they are needed again, oldest first.
+What a sized answer keeps busy until a report commits or releases it, or its lifetime ends.
+
+A held row sits in three places: its own table (by decision id), a bucket of the timing wheel (while
+it may expire) and the list of its account. Its risk, notional and lots are part of the sums of
+account, exposure and position row. Closed rows stay findable for late reports until they are needed
+again, oldest first.
 """
 
 from __future__ import annotations
@@ -11,9 +14,17 @@ from typing import Any
 
 from server.hotpath.intrinsics import load_word, store_word
 from server.hotpath.jit import kernel, routine
-from server.hotpath.memory import account_at, engine_of, exposure_at, position_at, positions_of, reservation_at, reservations_of
 from server.hotpath.layout import ID_WORDS
-from server.hotpath.state import (
+from server.hotpath.memory import (
+    account_at,
+    engine_of,
+    exposure_at,
+    position_at,
+    positions_of,
+    reservation_at,
+    reservations_of,
+)
+from server.hotpath.rows import (
     RESERVATION_CLOSED,
     RESERVATION_HELD,
     RESERVATION_WORKING,
@@ -189,7 +200,7 @@ def expire_nb(state: Any, now_ns: int) -> None:
 
 @kernel
 def find_reservation_nb(state: Any, decision_id: int) -> int:
-    """Return the row of a decision's reservation, open or closed; 0 if it is not known (any more)."""
+    """Return the row of a decision's reservation, open or closed; 0 if it is not known."""
     state.scratch[0] = decision_id
     return find_nb(reservations_of(state), state.scratch, 1)
 

@@ -1,8 +1,9 @@
 """The one way into the engine for changes: a byte ring between one producer and the owner.
 
-Frames are `length (8 bytes) | tag (8 bytes) | payload padded to 8 bytes`. `marks[0]` counts bytes ever written, `marks[1]`
-bytes ever read; the producer only moves the first, the owner only the second, each after it is done with the bytes.
-A full ring refuses: the producer waits and tries again, nothing is dropped.
+Frames are `length (8 bytes) | tag (8 bytes) | payload padded to 8 bytes`. `marks[0]` counts bytes
+ever written, `marks[1]` bytes ever read; the producer only moves the first, the owner only the
+second, each after it is done with the bytes. A full ring refuses: the producer waits and tries
+again, nothing is dropped.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from server.hotpath.jit import routine
+from server.hotpath.jit import i64, routine
 
 _HEADER_BYTES = 16
 
@@ -50,9 +51,9 @@ def _put_word_nb(ring: Ring, at: int, value: int) -> None:
 @routine
 def _get_word_nb(ring: Ring, at: int) -> int:
     mask = ring.data.shape[0] - 1
-    value = np.int64(0)
+    value = i64(0)
     for byte in range(8):
-        value |= np.int64(ring.data[(at + byte) & mask]) << np.int64(8 * byte)
+        value |= i64(ring.data[(at + byte) & mask]) << i64(8 * byte)
     return value
 
 
@@ -74,10 +75,13 @@ def push_nb(ring: Ring, payload: np.ndarray[Any, np.dtype[np.uint8]], tag: int) 
 
 @routine
 def pop_nb(ring: Ring, payload: np.ndarray[Any, np.dtype[np.uint8]]) -> tuple[int, int]:
-    """Take the oldest frame into `payload` (as large as the ring); return (its length, its tag), (−1, 0) when empty."""
+    """Take the oldest frame into `payload` (as large as the ring).
+
+    Return (its length, its tag), (−1, 0) when empty.
+    """
     start = ring.marks[1]
     if start == ring.marks[0]:
-        return np.int64(-1), np.int64(0)
+        return i64(-1), i64(0)
     length = _get_word_nb(ring, start)
     tag = _get_word_nb(ring, start + 8)
     mask = ring.data.shape[0] - 1

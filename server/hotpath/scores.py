@@ -1,17 +1,16 @@
 """The performance score of a provider: five figures, five weights, 0 to 100 points (S0-41).
 
 score = w₁·win + w₂·drawdown + w₃·reward:risk + w₄·compliance + w₅·trend, each term 0 to 100 points:
-win = 100·win_rate; drawdown = 100·max(0, 1 − dd/scale); reward:risk = 100·min(rr/scale, 1); compliance = 100·share, 50
-when there was nothing to comply with; trend = 100 up, 50 stable, 0 down. Weights and scales come from the risk policy.
+win = 100·win_rate; drawdown = 100·max(0, 1 − dd/scale); reward:risk = 100·min(rr/scale, 1);
+compliance = 100·share, 50 when there was nothing to comply with; trend = 100 up, 50 stable, 0 down.
+Weights and scales come from the risk policy.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from server.hotpath.jit import routine
+from server.hotpath.jit import i64, routine
 from server.hotpath.layout import NOT_SET, PPM
 from server.hotpath.units import DOWN, UP, mul_div_nb
 
@@ -24,7 +23,7 @@ TREND_UP = 1
 
 
 @routine
-def score_micropoints_nb(  # noqa: PLR0913 - the five figures and the policy
+def score_micropoints_nb(
     state: Any,
     policy: Any,
     win_rate_ppm: int,
@@ -54,4 +53,4 @@ def score_micropoints_nb(  # noqa: PLR0913 - the five figures and the policy
     total += weights[3] * min(max(compliance, 0), PPM)
     total += weights[4] * ((trend + 1) * _NEUTRAL_PPM)
     # ppm · ppm of 100 points: 1e12 is the full score.
-    return min(max(total // 10_000, np.int64(0)), np.int64(POINTS_MAX_MICROPOINTS))
+    return min(max(total // 10_000, i64(0)), i64(POINTS_MAX_MICROPOINTS))

@@ -9,18 +9,17 @@ import numpy as np
 from server.hotpath.checks import note_nb
 from server.hotpath.clock import session_nb
 from server.hotpath.encodings import lookup_encoding_nb
-from server.hotpath.jit import kernel
-from server.hotpath.memory import account_at, configuration_at, decision_of, engine_of, instrument_at, policy_of, request_of, work_of
-from server.hotpath.layout import (
-    ID_WORDS,
-    MICROS,
-    NOT_SET,
-    PPM,
-    R_MODEL_MISSING,
-    R_MODEL_OUTPUT_CAPPED,
-    R_MODEL_OUTPUT_INVALID,
-    SECOND_NS,
-    SYMBOL_WORDS,
+from server.hotpath.jit import i64, kernel
+from server.hotpath.layout import ID_WORDS, MICROS, NOT_SET, PPM, SECOND_NS, SYMBOL_WORDS
+from server.hotpath.memory import (
+    account_at,
+    configuration_at,
+    decision_of,
+    engine_of,
+    instrument_at,
+    policy_of,
+    request_of,
+    work_of,
 )
 from server.hotpath.model_features import (
     ATR,
@@ -36,7 +35,8 @@ from server.hotpath.model_features import (
 )
 from server.hotpath.model_tables import NO_MODEL_SLOT, ModelTables
 from server.hotpath.models import evaluate_nb
-from server.hotpath.state import (
+from server.hotpath.reasons import R_MODEL_MISSING, R_MODEL_OUTPUT_CAPPED, R_MODEL_OUTPUT_INVALID
+from server.hotpath.records import (
     HAS_REQUESTED_LOTS,
     KNOWN_MODEL,
     KNOWN_SLIPPAGE,
@@ -80,7 +80,9 @@ def write_features_nb(state: Any, models: ModelTables) -> None:
     features[ATR] = np.float32(work.atr_ticks / pip) if work.atr_ticks > 0 else _ABSENT
     volatility = work.volatility_micropoints
     features[VOLATILITY_INDEX] = np.float32(volatility / 1e6) if volatility >= 0 else _ABSENT
-    features[STOP_DISTANCE] = np.float32(work.distance_ticks / pip) if work.stop_ticks > 0 else _ABSENT
+    features[STOP_DISTANCE] = (
+        np.float32(work.distance_ticks / pip) if work.stop_ticks > 0 else _ABSENT
+    )
     asked = (request.present & HAS_REQUESTED_LOTS) != 0
     features[REQUESTED_LOTS] = np.float32(request.requested_lots) if asked else _ABSENT
     features[SIDE] = np.float32(work.direction)
@@ -93,7 +95,10 @@ def _usable_nb(quantiles: Any) -> bool:
 
 @kernel
 def predict_slippage_nb(state: Any, models: ModelTables) -> None:
-    """Set the slippage that sizing uses: the model's 0.9 quantile within the policy's bounds, else the default."""
+    """Set the slippage that sizing uses.
+
+    The model's 0.9 quantile within the policy's bounds, else the default.
+    """
     request, work, decision = request_of(state), work_of(state), decision_of(state)
     policy = policy_of(state)
     instrument = instrument_at(state, work.instrument_row)
@@ -111,7 +116,7 @@ def predict_slippage_nb(state: Any, models: ModelTables) -> None:
     if spoke:
         decision.known |= KNOWN_MODEL
         decision.predicted_slippage_pips = state.quantiles[0]
-        micropips = max(np.int64(np.ceil(state.quantiles[1] * 1e6 - 1e-6)), np.int64(0))
+        micropips = max(i64(np.ceil(state.quantiles[1] * 1e6 - 1e-6)), i64(0))
         if micropips > policy.slippage_cap_micropips:
             micropips = policy.slippage_cap_micropips
             note_nb(decision, R_MODEL_OUTPUT_CAPPED)
@@ -129,7 +134,8 @@ def predict_slippage_nb(state: Any, models: ModelTables) -> None:
 def buffer_stop_nb(state: Any) -> None:
     """Set the stop buffer, the buffered stop and the trailing distance.
 
-    buffer = clamp(ceil(S · k_slip · quality + k_atr · ATR), min, max), each factor rounded up in millionths of a tick.
+    buffer = clamp(ceil(S · k_slip · quality + k_atr · ATR), min, max), each factor rounded up in
+    millionths of a tick.
     """
     work, decision = work_of(state), decision_of(state)
     policy = policy_of(state)
@@ -139,14 +145,21 @@ def buffer_stop_nb(state: Any) -> None:
     slipped = mul_div_nb(state, slipped, work.quality_ppm, PPM, UP)
     ranged = mul_div_nb(state, work.atr_ticks, policy.k_atr_ppm, 1, UP)
     buffer = mul_div_nb(state, add_nb(state, slipped, ranged), 1, MICROS, UP)
-    buffer = max(buffer, mul_div_nb(state, policy.buffer_min_micropips, instrument.ticks_per_pip, MICROS, UP))
+    buffer = max(
+        buffer, mul_div_nb(state, policy.buffer_min_micropips, instrument.ticks_per_pip, MICROS, UP)
+    )
     if policy.buffer_max_micropips != NOT_SET:
-        buffer = min(buffer, mul_div_nb(state, policy.buffer_max_micropips, instrument.ticks_per_pip, MICROS, UP))
+        buffer = min(
+            buffer,
+            mul_div_nb(state, policy.buffer_max_micropips, instrument.ticks_per_pip, MICROS, UP),
+        )
     decision.buffer_ticks = buffer
     decision.sl_buffer_pips = np.float64(buffer) / np.float64(instrument.ticks_per_pip)
     if work.stop_ticks > 0:
-        decision.stop_ticks = max(work.stop_ticks - work.direction * buffer, np.int64(1))
-        decision.stop_price = decimal_nb(decision.stop_ticks, instrument.tick_mantissa, instrument.tick_scale)
+        decision.stop_ticks = max(work.stop_ticks - work.direction * buffer, i64(1))
+        decision.stop_price = decimal_nb(
+            decision.stop_ticks, instrument.tick_mantissa, instrument.tick_scale
+        )
         decision.known |= KNOWN_STOP_PRICE
     if account_at(state, work.account_row).has_configuration == 0:
         return

@@ -1,4 +1,7 @@
-"""The broker's view of an account replaces ours; what differed is reported. Rules: docs/decision.md, section 10."""
+"""The broker's view of an account replaces ours; what differed is reported.
+
+Rules: docs/decision.md, section 10.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from server.hotpath.breakers import refresh_breakers_nb
 from server.hotpath.clock import take_reading_nb
 from server.hotpath.idempotency import find_order_nb
 from server.hotpath.inputs import find_rate_nb
-from server.hotpath.jit import routine
+from server.hotpath.jit import i64, routine
 from server.hotpath.layout import NOT_SET, PICOS, SYMBOL_WORDS
 from server.hotpath.memory import (
     account_at,
@@ -33,6 +36,12 @@ from server.hotpath.positions import (
     net_key_nb,
     position_key_nb,
 )
+from server.hotpath.records import (
+    DIFFERENCE_EQUITY,
+    DIFFERENCE_HOLD,
+    DIFFERENCE_ORDER,
+    DIFFERENCE_POSITION,
+)
 from server.hotpath.reservations import (
     add_to_sums_nb,
     find_reservation_nb,
@@ -41,15 +50,8 @@ from server.hotpath.reservations import (
     leave_wheel_nb,
     release_nb,
 )
+from server.hotpath.rows import RESERVATION_HELD, RESERVATION_WORKING
 from server.hotpath.sizing import loss_per_lot_nb, notional_per_lot_nb
-from server.hotpath.state import (
-    DIFFERENCE_EQUITY,
-    DIFFERENCE_HOLD,
-    DIFFERENCE_ORDER,
-    DIFFERENCE_POSITION,
-    RESERVATION_HELD,
-    RESERVATION_WORKING,
-)
 from server.hotpath.table import find_nb
 from server.hotpath.units import UP, cost_nb, lot_steps_nb, mul_div_nb
 
@@ -57,7 +59,9 @@ SIDE_BUY = 1
 
 
 @routine
-def _note_nb(differences: Any, count: int, subject: int, row: int, engine_value: int, broker_value: int) -> int:
+def _note_nb(
+    differences: Any, count: int, subject: int, row: int, engine_value: int, broker_value: int
+) -> int:
     if engine_value == broker_value or count >= differences.shape[0]:
         return count
     differences[count].subject = subject
@@ -78,7 +82,9 @@ def _empty_positions_nb(state: Any, account_row: int) -> None:
         account.open_notional_micros -= position.open_notional_micros
         if position.open_notional_micros != 0:
             exposure_key_nb(state, account_row, position.instrument_row)
-            exposure_at(state, find_exposure_nb(state)).open_notional_micros -= position.open_notional_micros
+            exposure_at(
+                state, find_exposure_nb(state)
+            ).open_notional_micros -= position.open_notional_micros
         position.net_steps = 0
         position.cost_ticks = 0
         position.open_risk_micros = 0
@@ -89,7 +95,7 @@ def _empty_positions_nb(state: Any, account_row: int) -> None:
 @routine
 def _instrument_row_nb(state: Any, symbol: Any) -> int:
     row = find_nb(instruments_of(state), symbol, SYMBOL_WORDS)
-    return row if row != 0 and instrument_at(state, row).alive != 0 else np.int64(0)
+    return row if row != 0 and instrument_at(state, row).alive != 0 else i64(0)
 
 
 @routine
@@ -97,9 +103,9 @@ def _rate_nb(state: Any, account_row: int, instrument_row: int) -> int:
     quote = instrument_at(state, instrument_row).quote_currency
     currency = account_at(state, account_row).currency
     if quote == currency:
-        return np.int64(PICOS)
+        return i64(PICOS)
     row = find_rate_nb(state, quote, currency)
-    return rate_at(state, row).rate_picos if row != 0 else np.int64(0)
+    return rate_at(state, row).rate_picos if row != 0 else i64(0)
 
 
 @routine
@@ -109,19 +115,21 @@ def _open_position_nb(state: Any, account_row: int, given: Any) -> None:
         return
     instrument = instrument_at(state, instrument_row)
     steps, _ = lot_steps_nb(given.lots, instrument.lot_mantissa, instrument.lot_scale)
-    price = max(np.int64(np.rint(given.average_price / instrument.tick_size)), np.int64(1))
+    price = max(i64(np.rint(given.average_price / instrument.tick_size)), i64(1))
     if steps <= 0:
         return
     direction = 1 if given.side == SIDE_BUY else -1
     rate = _rate_nb(state, account_row, instrument_row)
-    notional = np.int64(0)
-    risk = np.int64(0)
+    notional = i64(0)
+    risk = i64(0)
     if rate > 0:
         per_lot = notional_per_lot_nb(state, price, instrument.tick_notional_picos, rate)
         notional = cost_nb(state, steps, per_lot, instrument.lot_mantissa, instrument.lot_scale)
         if given.stop_loss > 0.0:
-            distance = (price - np.int64(np.rint(given.stop_loss / instrument.tick_size))) * direction
-            per_lot = loss_per_lot_nb(state, max(distance, np.int64(0)), instrument.tick_value_picos, rate, np.int64(0))
+            distance = (price - i64(np.rint(given.stop_loss / instrument.tick_size))) * direction
+            per_lot = loss_per_lot_nb(
+                state, max(distance, i64(0)), instrument.tick_value_picos, rate, i64(0)
+            )
             risk = cost_nb(state, steps, per_lot, instrument.lot_mantissa, instrument.lot_scale)
     position_key_nb(state, account_row, instrument_row, given.position_id)
     row = make_position_nb(state)
@@ -134,7 +142,7 @@ def _open_position_nb(state: Any, account_row: int, given: Any) -> None:
         net_key_nb(state, account_row, instrument_row)
         net_row = make_position_nb(state)
         if net_row != 0:
-            move_position_nb(state, net_row, np.int64(0), direction * steps, price, np.int64(0), np.int64(0))
+            move_position_nb(state, net_row, i64(0), direction * steps, price, i64(0), i64(0))
 
 
 @routine
@@ -144,7 +152,12 @@ def _compare_positions_nb(state: Any, account_row: int, differences: Any, count:
         position = position_at(state, row)
         after = position.next_position
         count = _note_nb(
-            differences, count, DIFFERENCE_POSITION, row, position.before_sync_steps, position.net_steps
+            differences,
+            count,
+            DIFFERENCE_POSITION,
+            row,
+            position.before_sync_steps,
+            position.net_steps,
         )
         row = after
     return count
@@ -167,23 +180,29 @@ def _keep_order_nb(state: Any, row: int, steps: int) -> None:
     if held.state == RESERVATION_HELD:
         leave_wheel_nb(state, row)
         held.state = RESERVATION_WORKING
-    add_to_sums_nb(state, row, np.int64(-1))
+    add_to_sums_nb(state, row, i64(-1))
     if held.left_steps > 0:
         held.risk_micros = mul_div_nb(state, held.risk_micros, steps, held.left_steps, UP)
         held.notional_micros = mul_div_nb(state, held.notional_micros, steps, held.left_steps, UP)
     held.left_steps = steps
-    add_to_sums_nb(state, row, np.int64(1))
+    add_to_sums_nb(state, row, i64(1))
 
 
 @routine
-def _sync_orders_nb(state: Any, account_row: int, as_of_ns: int, orders: Any, differences: Any, count: int) -> int:
+def _sync_orders_nb(
+    state: Any, account_row: int, as_of_ns: int, orders: Any, differences: Any, count: int
+) -> int:
     stamp = engine_of(state).sequence
     for index in range(orders.shape[0]):
         given = orders[index]
         order = find_order_nb(state, account_row, given.client_order_id)
-        row = find_reservation_nb(state, remembered_at(state, order).decision_id) if order != 0 else np.int64(0)
+        row = (
+            find_reservation_nb(state, remembered_at(state, order).decision_id)
+            if order != 0
+            else i64(0)
+        )
         instrument_row = _instrument_row_nb(state, given.symbol)
-        steps = np.int64(0)
+        steps = i64(0)
         if instrument_row != 0:
             instrument = instrument_at(state, instrument_row)
             steps, _ = lot_steps_nb(given.lots, instrument.lot_mantissa, instrument.lot_scale)
@@ -193,21 +212,23 @@ def _sync_orders_nb(state: Any, account_row: int, as_of_ns: int, orders: Any, di
             count = _note_nb(differences, count, DIFFERENCE_HOLD, row, held.left_steps, steps)
             _keep_order_nb(state, row, steps)
         else:
-            count = _note_nb(differences, count, DIFFERENCE_ORDER, index, np.int64(0), max(steps, np.int64(1)))
+            count = _note_nb(
+                differences, count, DIFFERENCE_ORDER, index, i64(0), max(steps, i64(1))
+            )
     row = account_at(state, account_row).first_reservation
     while row != 0:
         held = reservation_at(state, row)
         after = held.next_of_account
         # A hold that is younger than the broker's picture cannot be in it.
         if held.synced != stamp and held.made_at_ns <= as_of_ns:
-            count = _note_nb(differences, count, DIFFERENCE_HOLD, row, held.left_steps, np.int64(0))
+            count = _note_nb(differences, count, DIFFERENCE_HOLD, row, held.left_steps, i64(0))
             release_nb(state, row)
         row = after
     return count
 
 
 @routine
-def sync_nb(  # noqa: PLR0913 - the broker's picture has these parts
+def sync_nb(
     state: Any,
     account_row: int,
     equity_micros: int,
@@ -217,7 +238,9 @@ def sync_nb(  # noqa: PLR0913 - the broker's picture has these parts
     differences: Any,
     reading_ns: int,
 ) -> int:
-    """Replace an account's equity, positions and working orders; return how many differences were written.
+    """Replace an account's equity, positions and working orders.
+
+    Return how many differences were written.
 
     Args:
         state: MEMORY record.
@@ -233,11 +256,11 @@ def sync_nb(  # noqa: PLR0913 - the broker's picture has these parts
     state.fault = 0
     engine_of(state).sequence += 1
     roll_account_nb(state, account_row, now_ns)
-    count = np.int64(0)
+    count = i64(0)
     if equity_micros != NOT_SET:
         believed = account_at(state, account_row).equity_micros
         if mark_equity_nb(state, account_row, equity_micros, as_of_ns):
-            count = _note_nb(differences, count, DIFFERENCE_EQUITY, np.int64(0), believed, equity_micros)
+            count = _note_nb(differences, count, DIFFERENCE_EQUITY, i64(0), believed, equity_micros)
     _empty_positions_nb(state, account_row)
     for index in range(positions.shape[0]):
         _open_position_nb(state, account_row, positions[index])

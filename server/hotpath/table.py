@@ -1,8 +1,9 @@
 """Keyed tables: rows whose first columns are the key, found through an open-addressing index.
 
-The index holds `tag << 32 | row` per cell, 0 when free, at most half full, so a probe touches the row only when 31
-bits of the hash agree; then the whole key is compared. Removal shifts later cells back, so no tombstones gather.
-Row 0 is never used: its first word counts the rows handed out. Reference: Knuth, TAOCP 3, 6.4, algorithm R.
+The index holds `tag << 32 | row` per cell, 0 when free, at most half full, so a probe touches the
+row only when 31 bits of the hash agree; then the whole key is compared. Removal shifts later cells
+back, so no tombstones gather. Row 0 is never used: its first word counts the rows handed out.
+Reference: Knuth, TAOCP 3, 6.4, algorithm R.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from server.hotpath.intrinsics import load_word, prefetch, store_word
-from server.hotpath.jit import kernel, routine
+from server.hotpath.jit import i64, kernel, routine
 from server.hotpath.layout import packed_dtype
 
-_MULTIPLIER = np.int64(-7046029254386353131)  # 2^64 / golden ratio, odd
-_TAG_MASK = np.int64(0x7FFFFFFF)
-_ROW_MASK = np.int64(0xFFFFFFFF)
+_MULTIPLIER = i64(-7046029254386353131)  # 2^64 / golden ratio, odd
+_TAG_MASK = i64(0x7FFFFFFF)
+_ROW_MASK = i64(0xFFFFFFFF)
 
 # What a kernel knows of a table.
 TABLE: Final = packed_dtype(
@@ -64,15 +65,18 @@ def new_table(dtype: np.dtype[np.void], capacity: int) -> Table:
 @kernel
 def _hash_step_nb(state: int, word: int) -> int:
     mixed = (state ^ word) * _MULTIPLIER
-    return mixed ^ ((mixed >> np.int64(32)) & _ROW_MASK)
+    return mixed ^ ((mixed >> i64(32)) & _ROW_MASK)
 
 
 @kernel
 def hash_key_nb(key: np.ndarray, width: int) -> int:
-    """Mix the first `width` words of a key into one; a single word is a counter and stays, so neighbours share lines."""
+    """Mix the first `width` words of a key into one.
+
+    A single word is a counter and stays, so neighbours share lines.
+    """
     if width == 1:
         return key[0]
-    state = np.int64(0x5851F42D4C957F2D)
+    state = i64(0x5851F42D4C957F2D)
     for position in range(width):
         state = _hash_step_nb(state, key[position])
     return state
@@ -80,7 +84,7 @@ def hash_key_nb(key: np.ndarray, width: int) -> int:
 
 @kernel
 def _hash_row_nb(table: Any, row: int, width: int) -> int:
-    state = np.int64(0x5851F42D4C957F2D)
+    state = i64(0x5851F42D4C957F2D)
     address = table.rows + row * table.row_bytes
     if width == 1:
         return load_word(address)
@@ -116,27 +120,27 @@ def prefetch_row_nb(table: Any, row: int) -> None:
 def find_nb(table: Any, key: np.ndarray, width: int) -> int:
     """Return the row of a key of `width` words, 0 if there is none."""
     hashed = hash_key_nb(key, width)
-    tag = (hashed >> np.int64(33)) & _TAG_MASK
+    tag = (hashed >> i64(33)) & _TAG_MASK
     cell = hashed & table.mask
     entry = load_word(table.index + 8 * cell)
     while entry != 0:
         row = entry & _ROW_MASK
-        if (entry >> np.int64(32)) == tag and _same_nb(table, row, key, width):
+        if (entry >> i64(32)) == tag and _same_nb(table, row, key, width):
             return row
         cell = (cell + 1) & table.mask
         entry = load_word(table.index + 8 * cell)
-    return np.int64(0)
+    return i64(0)
 
 
 @kernel
 def link_nb(table: Any, row: int, width: int) -> None:
     """Enter a row, whose key is already written and not in the index, into the index."""
     hashed = _hash_row_nb(table, row, width)
-    tag = (hashed >> np.int64(33)) & _TAG_MASK
+    tag = (hashed >> i64(33)) & _TAG_MASK
     cell = hashed & table.mask
     while load_word(table.index + 8 * cell) != 0:
         cell = (cell + 1) & table.mask
-    store_word(table.index + 8 * cell, (tag << np.int64(32)) | np.int64(row))
+    store_word(table.index + 8 * cell, (tag << i64(32)) | i64(row))
 
 
 @routine
@@ -160,7 +164,7 @@ def unlink_nb(table: Any, row: int, width: int) -> None:
             hole = cell
         cell = (cell + 1) & table.mask
         entry = load_word(table.index + 8 * cell)
-    store_word(table.index + 8 * hole, np.int64(0))
+    store_word(table.index + 8 * hole, i64(0))
 
 
 @kernel
@@ -171,13 +175,16 @@ def rows_used_nb(table: Any) -> int:
 
 @routine
 def insert_nb(table: Any, key: np.ndarray, width: int) -> int:
-    """Return the row of a key, a fresh one if it is new; 0 if the table is full. Fresh rows are zero but the key."""
+    """Return the row of a key, a fresh one if it is new; 0 if the table is full.
+
+    Fresh rows are zero but the key.
+    """
     row = find_nb(table, key, width)
     if row != 0:
         return row
     row = rows_used_nb(table) + 1
     if row > table.capacity:
-        return np.int64(0)
+        return i64(0)
     store_word(table.rows, row)
     write_key_nb(table, row, key, width)
     link_nb(table, row, width)
@@ -197,4 +204,4 @@ def clear_row_nb(table: Any, row: int) -> None:
     """Fill a row with zeros."""
     address = table.rows + row * table.row_bytes
     for position in range(table.row_bytes // 8):
-        store_word(address + 8 * position, np.int64(0))
+        store_word(address + 8 * position, i64(0))

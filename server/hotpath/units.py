@@ -1,8 +1,8 @@
 """Ticks, lots, money, ratios: the only functions that round.
 
-Integers are int64. A result that does not fit sets `state.fault` and becomes 0; whoever started the decision turns the
-fault into DENY ARITHMETIC_RANGE. Doubles appear only where a caller's number comes in or an answer's number goes out.
-Reference twin: `tests/reference`.
+Integers are int64. A result that does not fit sets `state.fault` and becomes 0; whoever started the
+decision turns the fault into DENY ARITHMETIC_RANGE. Doubles appear only where a caller's number
+comes in or an answer's number goes out. Reference twin: `tests/reference`.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import Any, Final
 import numpy as np
 
 from server.hotpath.intrinsics import divide_product
-from server.hotpath.jit import kernel
+from server.hotpath.jit import i64, kernel
 from server.hotpath.layout import LOT_STEPS_MAX, PPM, PRICE_TICKS_MAX
 
 DOWN: Final = 0
 UP: Final = 1
 
 GRID_TOLERANCE: Final = 1e-6
-_INT64_MAX: Final = np.int64(2**63 - 1)
+_INT64_MAX: Final = i64(2**63 - 1)
 OFF_GRID: Final = -1
 OUT_OF_RANGE: Final = -2
 
@@ -30,7 +30,8 @@ def mul_div_nb(state: Any, a: int, b: int, c: int, rounding: int) -> int:
     """Return a·b/c over the whole numbers, rounded toward −∞ (DOWN) or +∞ (UP).
 
     Args:
-        state: a record with a column `fault`, set to 1 when the result is outside int64 or c ≤ 0; the result is then 0.
+        state: a record with a column `fault`, set to 1 when the result is outside int64 or c ≤ 0;
+            the result is then 0.
         a: any int64.
         b: any int64.
         c: > 0.
@@ -38,20 +39,20 @@ def mul_div_nb(state: Any, a: int, b: int, c: int, rounding: int) -> int:
     """
     if c <= 0:
         state.fault = 1
-        return np.int64(0)
-    quotient, rest_sign, overflow = divide_product(np.int64(a), np.int64(b), np.int64(c))
+        return i64(0)
+    quotient, rest_sign, overflow = divide_product(i64(a), i64(b), i64(c))
     if overflow != 0:
         state.fault = 1
-        return np.int64(0)
+        return i64(0)
     if rounding == UP and rest_sign > 0:
         if quotient == _INT64_MAX:
             state.fault = 1
-            return np.int64(0)
+            return i64(0)
         return quotient + 1
     if rounding == DOWN and rest_sign < 0:
         if quotient == -_INT64_MAX - 1:
             state.fault = 1
-            return np.int64(0)
+            return i64(0)
         return quotient - 1
     return quotient
 
@@ -65,25 +66,25 @@ def scale_nb(state: Any, amount: int, ppm: int) -> int:
 @kernel
 def add_nb(state: Any, a: int, b: int) -> int:
     """Add; a sum outside int64 is a fault and 0."""
-    total = np.int64(a) + np.int64(b)
+    total = i64(a) + i64(b)
     if (a >= 0) == (b >= 0) and (total >= 0) != (a >= 0):
         state.fault = 1
-        return np.int64(0)
+        return i64(0)
     return total
 
 
 @kernel
 def price_ticks_nb(price: float, tick_size: float) -> int:
-    """Return the ticks of a price, OFF_GRID, or OUT_OF_RANGE (not finite, < 1 tick, > 2^31 ticks)."""
+    """Return the ticks of a price, OFF_GRID, or OUT_OF_RANGE (not finite, < 1, > 2^31 ticks)."""
     scaled = price / tick_size
     if not (math.fabs(scaled) <= 2.0 * PRICE_TICKS_MAX):
-        return np.int64(OUT_OF_RANGE)
+        return i64(OUT_OF_RANGE)
     whole = np.rint(scaled)
     if not (math.fabs(scaled - whole) <= GRID_TOLERANCE):
-        return np.int64(OFF_GRID)
+        return i64(OFF_GRID)
     if not (1.0 <= whole <= PRICE_TICKS_MAX):
-        return np.int64(OUT_OF_RANGE)
-    return np.int64(whole)
+        return i64(OUT_OF_RANGE)
+    return i64(whole)
 
 
 @kernel
@@ -91,16 +92,16 @@ def atr_ticks_nb(atr: float, tick_size: float) -> int:
     """Return an average true range in ticks, taken up to at least 1, or OUT_OF_RANGE."""
     scaled = atr / tick_size
     if not (0.0 < scaled <= PRICE_TICKS_MAX):
-        return np.int64(OUT_OF_RANGE)
-    return max(np.int64(math.ceil(scaled - GRID_TOLERANCE)), np.int64(1))
+        return i64(OUT_OF_RANGE)
+    return max(i64(math.ceil(scaled - GRID_TOLERANCE)), i64(1))
 
 
 @kernel
 def volatility_micropoints_nb(index: float) -> int:
     """Return a volatility index of 0 to 100 in micropoints, taken up, or OUT_OF_RANGE."""
     if not (0.0 <= index <= 100.0):
-        return np.int64(OUT_OF_RANGE)
-    return max(np.int64(math.ceil(index * 1e6 - GRID_TOLERANCE)), np.int64(0))
+        return i64(OUT_OF_RANGE)
+    return max(i64(math.ceil(index * 1e6 - GRID_TOLERANCE)), i64(0))
 
 
 @kernel
@@ -108,9 +109,9 @@ def lot_steps_nb(lots: float, lot_mantissa: int, lot_scale: int) -> tuple[int, i
     """Return (whole lot steps rounded down or OUT_OF_RANGE, 1 if something was rounded away)."""
     scaled = lots * np.float64(lot_scale) / np.float64(lot_mantissa)
     if not (0.0 < scaled <= LOT_STEPS_MAX):
-        return np.int64(OUT_OF_RANGE), np.int64(0)
-    steps = np.int64(math.floor(scaled + GRID_TOLERANCE))
-    return steps, np.int64(1 if scaled - np.float64(steps) > GRID_TOLERANCE else 0)
+        return i64(OUT_OF_RANGE), i64(0)
+    steps = i64(math.floor(scaled + GRID_TOLERANCE))
+    return steps, i64(1 if scaled - np.float64(steps) > GRID_TOLERANCE else 0)
 
 
 @kernel
@@ -126,18 +127,14 @@ def per_step_nb(state: Any, per_lot: int, lot_mantissa: int) -> int:
 
 
 @kernel
-def steps_nb(
-    state: Any, money: int, per_lot: int, lot_mantissa: int, lot_scale: int
-) -> int:
+def steps_nb(state: Any, money: int, per_lot: int, lot_mantissa: int, lot_scale: int) -> int:
     """Return how many lot steps an amount pays for, rounded down, at least 0."""
     per_step = per_step_nb(state, per_lot, lot_mantissa)
-    return max(mul_div_nb(state, money, lot_scale, per_step, DOWN), np.int64(0))
+    return max(mul_div_nb(state, money, lot_scale, per_step, DOWN), i64(0))
 
 
 @kernel
-def cost_nb(
-    state: Any, steps: int, per_lot: int, lot_mantissa: int, lot_scale: int
-) -> int:
+def cost_nb(state: Any, steps: int, per_lot: int, lot_mantissa: int, lot_scale: int) -> int:
     """Return what a number of lot steps costs, rounded up."""
     return mul_div_nb(state, steps, per_step_nb(state, per_lot, lot_mantissa), lot_scale, UP)
 
@@ -151,7 +148,10 @@ def interpolate_nb(
     knots_y: np.ndarray[Any, np.dtype[np.int64]],
     rounding: int,
 ) -> int:
-    """Return the piecewise linear function through `count` ≥ 1 knots at `at`; constant beyond the ends."""
+    """Return the piecewise linear function through `count` ≥ 1 knots at `at`.
+
+    Constant beyond the ends.
+    """
     if at <= knots_x[0]:
         return knots_y[0]
     for upper in range(1, count):

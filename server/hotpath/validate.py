@@ -1,7 +1,7 @@
 """What makes a request unanswerable: the first bad field, in the order of the contract.
 
-An invalid request gets no decision and changes nothing. NaN fails every comparison, so limits are written as
-`not (x <= limit)`.
+An invalid request gets no decision and changes nothing. NaN fails every comparison, so limits are
+written as `not (x <= limit)`.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import math
 from typing import Any
 
 from server.hotpath.jit import kernel
-from server.hotpath.memory import decision_of, instrument_at, request_of, work_of
 from server.hotpath.layout import NOT_SET
-from server.hotpath.state import (
+from server.hotpath.memory import decision_of, instrument_at, request_of, work_of
+from server.hotpath.records import (
     HAS_ATR,
     HAS_ENTRY_PRICE,
     HAS_REQUESTED_LOTS,
@@ -107,7 +107,7 @@ def _positive_nb(decision: Any, field: int, value: float) -> bool:
 
 @kernel
 def _price_is_valid_nb(state: Any, decision: Any, work: Any, field: int, price: float) -> int:
-    """Return the ticks of a price (0 while the instrument is unknown) or NOT_SET if it is refused."""
+    """Return the ticks of a price (0 while its instrument is unknown), NOT_SET if refused."""
     if not _positive_nb(decision, field, price):
         return NOT_SET
     if work.instrument_row == 0:
@@ -123,7 +123,9 @@ def _price_is_valid_nb(state: Any, decision: Any, work: Any, field: int, price: 
 def _entry_and_stop_are_valid_nb(state: Any, request: Any, decision: Any, work: Any) -> bool:
     opening = request.reduce_only == 0
     if request.present & HAS_ENTRY_PRICE:
-        work.entry_ticks = _price_is_valid_nb(state, decision, work, FIELD_ENTRY, request.entry_price)
+        work.entry_ticks = _price_is_valid_nb(
+            state, decision, work, FIELD_ENTRY, request.entry_price
+        )
         if work.entry_ticks == NOT_SET:
             return False
     elif opening:
@@ -161,7 +163,9 @@ def _lots_are_valid_nb(state: Any, request: Any, decision: Any, work: Any) -> bo
         return False
     if work.instrument_row != 0:
         instrument = instrument_at(state, work.instrument_row)
-        steps, off_step = lot_steps_nb(request.requested_lots, instrument.lot_mantissa, instrument.lot_scale)
+        steps, off_step = lot_steps_nb(
+            request.requested_lots, instrument.lot_mantissa, instrument.lot_scale
+        )
         if steps == OUT_OF_RANGE:
             return _refuse_nb(decision, FIELD_LOTS, P_RANGE)
         work.requested_steps = steps
@@ -175,7 +179,9 @@ def _market_is_valid_nb(state: Any, request: Any, decision: Any, work: Any) -> b
         if not _positive_nb(decision, FIELD_ATR, request.atr):
             return False
         if work.instrument_row != 0:
-            work.atr_ticks = atr_ticks_nb(request.atr, instrument_at(state, work.instrument_row).tick_size)
+            work.atr_ticks = atr_ticks_nb(
+                request.atr, instrument_at(state, work.instrument_row).tick_size
+            )
             if work.atr_ticks == OUT_OF_RANGE:
                 return _refuse_nb(decision, FIELD_ATR, P_RANGE)
     work.volatility_micropoints = NOT_SET
@@ -190,7 +196,10 @@ def _market_is_valid_nb(state: Any, request: Any, decision: Any, work: Any) -> b
 
 @kernel
 def validate_nb(state: Any) -> bool:
-    """Check `state.request`; name the first bad field in the decision, or leave ticks and steps in `state.work`."""
+    """Check `state.request`.
+
+    Name the first bad field in the decision, or leave ticks and steps in `state.work`.
+    """
     request = request_of(state)
     decision = decision_of(state)
     work = work_of(state)

@@ -4,14 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from server.hotpath.checks import check_nb, check_numbers_nb
-from server.hotpath.jit import kernel
-from server.hotpath.memory import account_at, decision_of, exposures_of, instrument_at, request_of, reservation_at, reservations_of, work_of
-from server.hotpath.layout import (
-    ID_WORDS,
-    NOT_SET,
+from server.hotpath.jit import i64, kernel
+from server.hotpath.layout import ID_WORDS, NOT_SET
+from server.hotpath.memory import (
+    account_at,
+    decision_of,
+    exposures_of,
+    instrument_at,
+    request_of,
+    reservation_at,
+    reservations_of,
+    work_of,
+)
+from server.hotpath.positions import (
+    exposure_key_nb,
+    make_exposure_nb,
+    make_position_nb,
+    net_key_nb,
+    positions_have_room_nb,
+)
+from server.hotpath.reasons import (
     R_BELOW_MIN_LOT,
     R_EXIT_CLIPPED,
     R_LOT_STEP,
@@ -23,15 +36,8 @@ from server.hotpath.layout import (
     S_CUT,
     S_DENY,
 )
-from server.hotpath.positions import (
-    exposure_key_nb,
-    make_exposure_nb,
-    make_position_nb,
-    net_key_nb,
-    positions_have_room_nb,
-)
+from server.hotpath.records import KNOWN_HOLD
 from server.hotpath.reservations import add_to_sums_nb, free_rows_nb, hold_nb
-from server.hotpath.state import KNOWN_HOLD
 from server.hotpath.table import rows_used_nb
 from server.hotpath.units import cost_nb, decimal_nb
 
@@ -66,15 +72,25 @@ def check_room_nb(state: Any) -> None:
     passed = free > capacity // RESERVED_FOR_EXITS and held < quota
     check_numbers_nb(decision, R_RESERVATIONS_FULL, passed, quota, held)
     room = work.net_row != 0 or positions_have_room_nb(state, 1)
-    room = room and (work.exposure_row != 0 or rows_used_nb(exposures_of(state)) + 1 <= exposures_of(state).capacity)
+    room = room and (
+        work.exposure_row != 0
+        or rows_used_nb(exposures_of(state)) + 1 <= exposures_of(state).capacity
+    )
     check_nb(decision, R_POSITIONS_FULL, room)
 
 
 @kernel
 def first_denial_nb(decision: Any) -> int:
-    """Return the first reason that denies by itself (no cap, not the minimum lot), NOT_SET if none does."""
+    """Return the first reason that denies by itself (no cap, not the minimum lot).
+
+    NOT_SET if none does.
+    """
     for reason in range(_REASON_COUNT):
-        if decision.status[reason] == S_DENY and not is_cap_nb(reason) and reason != R_BELOW_MIN_LOT:
+        if (
+            decision.status[reason] == S_DENY
+            and not is_cap_nb(reason)
+            and reason != R_BELOW_MIN_LOT
+        ):
             return reason
     return NOT_SET
 
@@ -146,7 +162,9 @@ def hold_decision_nb(state: Any) -> None:
         work.net_row = make_position_nb(state)
         exposure_key_nb(state, work.account_row, work.instrument_row)
         work.exposure_row = make_exposure_nb(state)
-    row = hold_nb(state, decision.sequence, work.account_row, account.reservation_ttl_ns, work.now_ns)
+    row = hold_nb(
+        state, decision.sequence, work.account_row, account.reservation_ttl_ns, work.now_ns
+    )
     held = reservation_at(state, row)
     held.instrument_row = work.instrument_row
     held.side = request.side
@@ -164,8 +182,10 @@ def hold_decision_nb(state: Any) -> None:
         held.notional_per_lot_micros = decision.notional_per_lot_micros
         lots, mantissa, scale = decision.lot_steps, instrument.lot_mantissa, instrument.lot_scale
         held.risk_micros = cost_nb(state, lots, decision.loss_per_lot_micros, mantissa, scale)
-        held.notional_micros = cost_nb(state, lots, decision.notional_per_lot_micros, mantissa, scale)
-    add_to_sums_nb(state, row, np.int64(1))
+        held.notional_micros = cost_nb(
+            state, lots, decision.notional_per_lot_micros, mantissa, scale
+        )
+    add_to_sums_nb(state, row, i64(1))
     decision.reservation_row = row
     decision.expires_at_ns = held.expires_at_ns
     decision.known |= KNOWN_HOLD

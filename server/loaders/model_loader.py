@@ -16,7 +16,7 @@ import numpy as np
 
 from riskgate.v1 import state_pb2
 from server.errors import ArtifactManifestInvalidError, RiskgateError
-from server.hotpath.layout import CHANGE_MODEL, text
+from server.hotpath.layout import CHANGE_MODEL
 from server.hotpath.memory import State
 from server.hotpath.model_tables import MODEL_SLOTS, NO_MODEL_SLOT
 from server.loaders.artifact import verify_artifact
@@ -43,7 +43,8 @@ class Activation(NamedTuple):
 def read_activation(message: state_pb2.StateChange, change: bytes) -> Activation:
     """Return the activation that a MODEL change with one row carries."""
     row = np.frombuffer(message.rows, CHANGE_MODEL)[0]
-    purpose = text(row["purpose"]) if row["purpose"].any() else ""
+    # Not trusted yet: bytes that are no text simply name no purpose that is known here.
+    purpose = row["purpose"].tobytes().rstrip(b"\0").decode(errors="replace")
     return Activation(change, purpose, row["digest"].tobytes(), int(row["serial"]))
 
 

@@ -1,7 +1,8 @@
 """One admin change: the row, its audit row and its state change in a single transaction.
 
-The counter row is locked first and until commit. That puts all admin changes in one order, makes versions visible in
-that order without gaps (a sequence would let a late commit be skipped), and rules out deadlocks between changes.
+The counter row is locked first and until commit. That puts all admin changes in one order, makes
+versions visible in that order without gaps (a sequence would let a late commit be skipped), and
+rules out deadlocks between changes.
 """
 
 from collections.abc import AsyncIterator
@@ -57,7 +58,7 @@ class AdminChange:
         )
 
     async def publish(self, kind: state_pb2.ChangeKind, key: str, rows: bytes) -> int:
-        """Put a state change with the next version into the outbox; empty rows delete the entity."""
+        """Put a change with the next version into the outbox; empty rows delete the entity."""
         cursor = await self.database.execute(
             "UPDATE riskgate.state_version SET version = version + 1 RETURNING version"
         )

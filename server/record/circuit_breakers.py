@@ -1,6 +1,7 @@
 """Rows of circuit breakers and of the events in which they tripped.
 
-Method names are those of the system that this record takes over; `to_dict` and `event_to_dict` speak its field names.
+Method names are those of the system that this record takes over; `to_dict` and `event_to_dict`
+speak its field names.
 """
 
 from collections.abc import Mapping, Sequence

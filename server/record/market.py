@@ -1,4 +1,6 @@
-"""Kept measurements: market contexts and conversion rates. They have no place in the order of admin changes.
+"""Kept measurements: market contexts and conversion rates.
+
+They are no admin changes and have no place in their order.
 
 Each part of a context keeps its own time, so that a new ATR never makes an old quote look young.
 """
@@ -51,7 +53,7 @@ class MarketRepository:
         return any(row[name] != value for name, value in values.items() if name not in _PARTS)
 
     async def keep_rate(self, database: Database, rate: ConversionRate) -> bool | None:
-        """Store a conversion rate unless a newer one is there; the result is as in `keep_context`."""
+        """Store a rate unless a newer one is there; the result is as in `keep_context`."""
         key = {"from_currency": rate.from_currency, "to_currency": rate.to_currency}
         row = await rows.find(database, _RATES, key)
         if row is not None and row["as_of"] > rate.as_of:

@@ -1,7 +1,8 @@
 """Bring a database to the form this release needs: plain SQL files, in order, each exactly once.
 
-An advisory lock keeps two processes from migrating at once; each file runs in its own transaction together with the
-row that says so. A file that changed after it was applied is refused, because nobody can know what the database has.
+An advisory lock keeps two processes from migrating at once; each file runs in its own transaction
+together with the row that says so. A file that changed after it was applied is refused, because
+nobody can know what the database has.
 """
 
 import re
@@ -68,7 +69,8 @@ def check(database_url: str) -> list[str]:
     """Compare the database with what this release needs; change nothing.
 
     Returns:
-        One sentence per problem: migrations not applied or altered, tables that are missing. Empty: all is well.
+        One sentence per problem: migrations not applied or altered, tables that are missing.
+        Empty: all is well.
 
     Raises:
         psycopg.Error: the database cannot be reached.

@@ -30,7 +30,7 @@ class NewModel:
 
 
 class ModelRepository:
-    """Model versions by purpose and semantic version; every method runs in the caller's transaction."""
+    """Model versions by purpose and version; each method runs in the caller's transaction."""
 
     async def get(self, database: Database, purpose: str, version: str) -> DictRow | None:
         """Return a version with its approvers, or None."""

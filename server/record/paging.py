@@ -1,4 +1,7 @@
-"""Pages of a list: an opaque token holds the key of the last row, so that the order stays stable under writes."""
+"""Pages of a list: an opaque token holds the key of the last row.
+
+The next page starts behind that key, so rows that are written meanwhile shift nothing.
+"""
 
 import base64
 import binascii

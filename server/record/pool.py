@@ -1,7 +1,7 @@
 """Connections to PostgreSQL with every limit stated, and its errors in our words.
 
-A statement, a lock and an idle transaction each end by themselves; a dead peer is noticed. Nothing that PostgreSQL
-says leaves the process: its text stays in the log as the cause.
+A statement, a lock and an idle transaction each end by themselves; a dead peer is noticed.
+Nothing that PostgreSQL says leaves the process: its text stays in the log as the cause.
 """
 
 from collections.abc import AsyncIterator, Iterator

@@ -1,7 +1,8 @@
 """Rows of risk configurations with their symbol overrides.
 
-Method names are those of the system that this record takes over; `to_dict` speaks its field names and percents. A
-configuration and its symbol rows are written in the caller's transaction: all of them or none.
+Method names are those of the system that this record takes over; `to_dict` speaks its field names
+and percents. A configuration and its symbol rows are written in the caller's transaction: all of
+them or none.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,7 @@
-"""The few statements that every repository needs, composed from column names of our own code, never from input."""
+"""The few statements that every repository needs.
+
+They are composed from table and column names of our own code, never from input.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

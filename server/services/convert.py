@@ -28,16 +28,12 @@ from server.hotpath.layout import (
     MICROS,
     MILLISECOND_NS,
     PPM,
-    REASON_CODES,
-    REASONS_MAX,
-    S_CUT,
-    S_DENY,
-    S_NOTE,
     SECOND_NS,
     SYMBOL_BYTES_MAX,
 )
 from server.hotpath.memory import State
-from server.hotpath.state import (
+from server.hotpath.reasons import REASON_CODES, REASONS_MAX, S_CUT, S_DENY, S_NOTE
+from server.hotpath.records import (
     DECISION,
     FIELDS,
     HAS_ATR,

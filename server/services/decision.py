@@ -16,7 +16,7 @@ import grpc.aio
 from riskgate.v1 import decision_pb2 as pb
 from server.engine import Engine
 from server.errors import ExhaustedError, InvalidFieldError, NotFoundError
-from server.hotpath.state import REPORT_ACCOUNT_UNKNOWN, REPORT_FULL, REPORT_INVALID
+from server.hotpath.records import REPORT_ACCOUNT_UNKNOWN, REPORT_FULL, REPORT_INVALID
 from server.intake import Intake
 from server.services import account_sync
 from server.services.batch import Item, decide_each, decide_together, read_batch

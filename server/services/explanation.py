@@ -7,14 +7,12 @@ from collections.abc import Callable
 from typing import Final
 
 from riskgate.v1.decision_pb2 import BreakerStatus, DecideResponse
-from server.hotpath.layout import (
+from server.hotpath.layout import MICROS, MILLISECOND_NS, PPM, SECOND_NS, text
+from server.hotpath.memory import State
+from server.hotpath.reasons import (
     CHECK_UNITS,
-    MICROS,
-    MILLISECOND_NS,
-    PPM,
     REASON_CODES,
     S_ABSENT,
-    SECOND_NS,
     U_COUNT,
     U_LOTS,
     U_MILLISECONDS,
@@ -22,9 +20,7 @@ from server.hotpath.layout import (
     U_NONE,
     U_POINTS,
     U_RATIO,
-    text,
 )
-from server.hotpath.memory import State
 
 # Bits of DECISION.numbers.
 HAS_LIMIT: Final = 1

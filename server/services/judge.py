@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from riskgate.v1.decision_pb2 import DecideRequest, DecideResponse
 from server.engine import Engine
 from server.errors import RiskgateError
-from server.hotpath.state import CONFLICT, DECIDED, REPEATED
+from server.hotpath.records import CONFLICT, DECIDED, REPEATED
 from server.services.convert import read_decision, read_refusal, write_request
 from server.services.refusal import ORDER_ID_TAKEN, STATE_TOO_OLD, Refusal, refusal_of
 from server.telemetry.decision_counts import DecisionCounts

@@ -1,4 +1,7 @@
-"""MarketService: measurements straight to the engines, and into the record when they are to be kept."""
+"""MarketService: measurements straight to the engines.
+
+Those that the caller wants kept go into the record as well, so that they outlive Redis.
+"""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime

@@ -1,7 +1,7 @@
 """ModelService: push, approval, activation and rollback of signed model artifacts.
 
-Nothing is stored before it is verified, and the very bytes that were verified are stored. Verification runs in a
-thread, one at a time: it costs a second and a child process.
+Nothing is stored before it is verified, and the very bytes that were verified are stored.
+Verification runs in a thread, one at a time: it costs a second and a child process.
 """
 
 import asyncio

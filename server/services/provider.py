@@ -76,7 +76,7 @@ class ProviderService(provider_pb2_grpc.ProviderServiceServicer):
     async def PutProviderMetrics(
         self, request: pb.PutProviderMetricsRequest, context: Any
     ) -> pb.PutProviderMetricsResponse:
-        """Store metrics of whole periods, all or none, and move the scores that follow from them."""
+        """Store metrics of whole periods, all or none, and move the scores they give."""
         if not 0 < len(request.metrics) <= _METRICS_MAX:
             raise InvalidFieldError("metrics", f"must have 1 to {_METRICS_MAX} entries")
         metrics = [

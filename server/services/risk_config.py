@@ -1,6 +1,7 @@
 """RiskConfigService: limits of accounts with their symbol overrides.
 
-Engines know one configuration per account, the active one: what changes it is published under the account's key.
+Engines know one configuration per account, the active one: what changes it is published under the
+account's key.
 """
 
 from typing import Any

@@ -4,8 +4,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from server.hotpath.layout import SECOND_NS, words
-from server.hotpath.state import (
+from server.hotpath.layout import (SECOND_NS, words)
+from server.hotpath.records import (
     REPORT,
     REPORT_HAS_COMMISSION,
     REPORT_HAS_CUMULATIVE,

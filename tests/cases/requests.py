@@ -4,8 +4,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from server.hotpath.layout import words
-from server.hotpath.state import (
+from server.hotpath.layout import (words)
+from server.hotpath.records import (
     HAS_ATR,
     HAS_ENTRY_PRICE,
     HAS_REQUESTED_LOTS,
@@ -134,7 +134,8 @@ class RequestMaker:
             rows[name][bad] = rng.choice(_BAD, CHUNK)[bad]
             rows["present"][bad] |= bit
             off = self._hit(0.001)
-            rows[name][off] *= rng.choice([1.0000003, 1 + 1e-15, 1e5, -1], CHUNK)[off]
+            with np.errstate(over="ignore"):
+                rows[name][off] *= rng.choice([1.0000003, 1 + 1e-15, 1e5, -1], CHUNK)[off]
         swapped = self._hit(0.002)
         stops = rows["stop_loss"][swapped]
         rows["stop_loss"][swapped] = rows["take_profit"][swapped]

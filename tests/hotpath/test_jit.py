@@ -16,7 +16,7 @@ from server.hotpath.units import DOWN
 from server.hotpath.scores import score_micropoints_nb
 from server.policy import default_policy_row
 import numpy as np
-from server.hotpath.layout import packed_dtype
+from server.hotpath.layout import (packed_dtype)
 state = np.zeros(1, packed_dtype(("fault", "<i8")))[0]
 print(score_micropoints_nb(state, default_policy_row()[0], 1_000_000, 0, 3_000_000, 1_000_000, 1))
 """
@@ -25,7 +25,12 @@ print(score_micropoints_nb(state, default_policy_row()[0], 1_000_000, 0, 3_000_0
 def run(tree: Path, cache: Path) -> int:
     environment = {**os.environ, "RISKGATE_CACHE_DIR": str(cache), "PYTHONPATH": str(tree)}
     answer = subprocess.run(
-        [sys.executable, "-c", PROGRAM], cwd=tree, env=environment, capture_output=True, text=True, check=True
+        [sys.executable, "-c", PROGRAM],
+        cwd=tree,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return int(answer.stdout)
 
@@ -36,7 +41,9 @@ def test_cache_when_a_called_module_changes_then_the_new_code_answers(tmp_path: 
     assert run(tree, cache) == 100_000_000
     # units.py is not the file of the cached function, only called by it.
     units = tree / "server" / "hotpath" / "units.py"
-    units.write_text(units.read_text().replace("    return quotient\n", "    return quotient // 2\n"))
+    units.write_text(
+        units.read_text().replace("    return quotient\n", "    return quotient // 2\n")
+    )
     assert run(tree, cache) < 100_000_000
 
 

@@ -7,7 +7,15 @@ import random
 import numpy as np
 
 from server.hotpath.layout import packed_dtype
-from server.hotpath.table import find_nb, insert_nb, link_nb, new_table, rows_used_nb, unlink_nb, write_key_nb
+from server.hotpath.table import (
+    find_nb,
+    insert_nb,
+    link_nb,
+    new_table,
+    rows_used_nb,
+    unlink_nb,
+    write_key_nb,
+)
 
 ROW = packed_dtype(("key", ("<i8", (2,))), ("value", "<i8"))
 
@@ -16,7 +24,9 @@ def test_table_when_filled_then_every_key_is_found_and_no_other() -> None:
     table = new_table(ROW, 1_000)
     rows = {key: insert_nb(table.record[0], np.array([key, -key]), 2) for key in range(1, 1_001)}
     assert len(set(rows.values())) == 1_000
-    assert all(find_nb(table.record[0], np.array([key, -key]), 2) == row for key, row in rows.items())
+    assert all(
+        find_nb(table.record[0], np.array([key, -key]), 2) == row for key, row in rows.items()
+    )
     assert find_nb(table.record[0], np.array([1, -2]), 2) == 0
     assert insert_nb(table.record[0], np.array([2_000, 0]), 2) == 0
     assert rows_used_nb(table.record[0]) == 1_000

@@ -43,8 +43,15 @@ def exact(a: int, b: int, c: int, rounding: int) -> int | None:
 
 
 @settings(max_examples=3_000, deadline=None)
-@given(INT64 | EDGES, INT64 | EDGES, st.integers(1, 2**63 - 1) | st.sampled_from([1, 10**6, 10**12]), st.booleans())
-def test_mul_div_when_any_int64_then_equals_the_whole_numbers(a: int, b: int, c: int, up: bool) -> None:
+@given(
+    INT64 | EDGES,
+    INT64 | EDGES,
+    st.integers(1, 2**63 - 1) | st.sampled_from([1, 10**6, 10**12]),
+    st.booleans(),
+)
+def test_mul_div_when_any_int64_then_equals_the_whole_numbers(
+    a: int, b: int, c: int, up: bool
+) -> None:
     state = fresh()
     got = mul_div_nb(state, a, b, c, UP if up else DOWN)
     expected = exact(a, b, c, UP if up else DOWN)
@@ -82,21 +89,27 @@ def test_add_when_sum_leaves_int64_then_fault(a: int, b: int) -> None:
         (2.0**31 + 1, 1.0, OUT_OF_RANGE),
     ],
 )
-def test_price_ticks_when_on_or_off_the_grid_then_ticks_or_refusal(price: float, tick: float, ticks: int) -> None:
+def test_price_ticks_when_on_or_off_the_grid_then_ticks_or_refusal(
+    price: float, tick: float, ticks: int
+) -> None:
     assert price_ticks_nb(price, tick) == ticks
 
 
 @pytest.mark.parametrize(
-    ("atr", "tick", "ticks"), [(0.001, 1e-5, 100), (0.0010001, 1e-5, 101), (1e-9, 1e-5, 1), (0.0, 1e-5, OUT_OF_RANGE)]
+    ("atr", "tick", "ticks"),
+    [(0.001, 1e-5, 100), (0.0010001, 1e-5, 101), (1e-9, 1e-5, 1), (0.0, 1e-5, OUT_OF_RANGE)],
 )
 def test_atr_ticks_when_between_ticks_then_taken_up(atr: float, tick: float, ticks: int) -> None:
     assert atr_ticks_nb(atr, tick) == ticks
 
 
 @pytest.mark.parametrize(
-    ("lots", "steps", "off"), [(0.32, 32, 0), (0.29, 29, 0), (0.015, 1, 1), (0.009, 0, 1), (1e9, OUT_OF_RANGE, 0)]
+    ("lots", "steps", "off"),
+    [(0.32, 32, 0), (0.29, 29, 0), (0.015, 1, 1), (0.009, 0, 1), (1e9, OUT_OF_RANGE, 0)],
 )
-def test_lot_steps_when_not_a_whole_step_then_rounded_down(lots: float, steps: int, off: int) -> None:
+def test_lot_steps_when_not_a_whole_step_then_rounded_down(
+    lots: float, steps: int, off: int
+) -> None:
     assert lot_steps_nb(lots, 1, 100) == (steps, off)
 
 
@@ -120,10 +133,20 @@ def test_decimal_when_lots_then_the_nearest_double() -> None:
 
 
 @pytest.mark.parametrize(
-    ("score", "ppm"), [(0, 500_000), (25, 750_000), (50, 1_000_000), (62.3, 1_000_000), (87.5, 1_350_000), (100, 1_500_000)]
+    ("score", "ppm"),
+    [
+        (0, 500_000),
+        (25, 750_000),
+        (50, 1_000_000),
+        (62.3, 1_000_000),
+        (87.5, 1_350_000),
+        (100, 1_500_000),
+    ],
 )
 def test_interpolate_when_default_multiplier_then_the_seed_samples(score: float, ppm: int) -> None:
     knots = np.array([0, 50, 65, 87.5, 100]) * 1_000_000
     values = np.array([0.5, 1.0, 1.0, 1.35, 1.5]) * 1_000_000
-    got = interpolate_nb(fresh(), int(score * 1_000_000), 5, knots.astype(np.int64), values.astype(np.int64), DOWN)
+    got = interpolate_nb(
+        fresh(), int(score * 1_000_000), 5, knots.astype(np.int64), values.astype(np.int64), DOWN
+    )
     assert got == ppm

@@ -300,12 +300,10 @@ def test_update_when_model_is_sealed_then_refused_but_lifecycle_moves(
 
 
 def test_update_when_second_model_becomes_active_then_refused(connection: Connection) -> None:
-    with (
-        pytest.raises(errors.UniqueViolation, match="one_active"),
-        connection.transaction(force_rollback=True),
-    ):
+    with connection.transaction(force_rollback=True):
         _insert(connection, "model_version", GOOD["model_version"])
-        connection.execute("UPDATE riskgate.model_version SET status = 'active', serial = 1")
+        with pytest.raises(errors.UniqueViolation, match="one_active"), connection.transaction():
+            connection.execute("UPDATE riskgate.model_version SET status = 'active', serial = 1")
 
 
 @pytest.mark.parametrize("table", ["audit_log", "deployment_event"])
@@ -313,12 +311,14 @@ def test_update_when_second_model_becomes_active_then_refused(connection: Connec
 def test_change_when_log_is_append_only_then_refused(
     connection: Connection, table: str, verb: str
 ) -> None:
-    with (
-        pytest.raises(errors.RestrictViolation, match="append-only"),
-        connection.transaction(force_rollback=True),
-    ):
+    statement = sql.SQL(verb).format(sql.Identifier(table))  # type: ignore[arg-type]
+    with connection.transaction(force_rollback=True):
         _insert(connection, table, GOOD[table])
-        connection.execute(sql.SQL(verb).format(sql.Identifier(table)))  # type: ignore[arg-type]
+        with (
+            pytest.raises(errors.RestrictViolation, match="append-only"),
+            connection.transaction(),
+        ):
+            connection.execute(statement)
 
 
 @pytest.mark.parametrize(
@@ -340,9 +340,7 @@ def test_delete_when_parent_has_children_then_as_declared(
             return
         connection.execute(parent)  # type: ignore[arg-type]
         child = (
-            "symbol_risk_configuration"
-            if "configuration" in parent
-            else "circuit_breaker_event"
+            "symbol_risk_configuration" if "configuration" in parent else "circuit_breaker_event"
         )
         count = sql.SQL("SELECT count(*) FROM riskgate.{}").format(sql.Identifier(child))
         assert connection.execute(count).fetchone() == (0,)

@@ -45,7 +45,7 @@ def test_migrate_when_applied_file_changed_then_refuses(empty_database: str) -> 
     migrate(empty_database)
     with psycopg.connect(empty_database, autocommit=True) as connection:
         connection.execute("UPDATE riskgate.schema_migration SET sha256 = 'x' WHERE name ~ '^0001'")
-    with pytest.raises(PreconditionError, match="0001_core.sql changed"):
+    with pytest.raises(PreconditionError, match=r"0001_core\.sql changed"):
         migrate(empty_database)
     assert check(empty_database) == ["migration 0001_core.sql changed after it was applied"]
 

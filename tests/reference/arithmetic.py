@@ -4,14 +4,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from server.hotpath.layout import (
-    LOT_STEPS_MAX,
-    MICROS,
-    NOT_SET,
-    PPM,
-    PRICE_TICKS_MAX,
-)
-from server.hotpath.state import P_OFF_TICK, P_RANGE
+from server.hotpath.layout import (LOT_STEPS_MAX, MICROS, NOT_SET, PPM, PRICE_TICKS_MAX)
+from server.hotpath.records import P_OFF_TICK, P_RANGE
 
 INT64_MAX = 2**63 - 1
 INT64_MIN = -(2**63)

@@ -5,13 +5,9 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 from typing import Any
 
-from server.hotpath.layout import CLOCK_LEAP_NS, PPM
+from server.hotpath.layout import (CLOCK_LEAP_NS, PPM)
 from server.hotpath.memory import Capacity
-from server.hotpath.state import (
-    RESERVATION_CLOSED,
-    RESERVATION_HELD,
-    RESERVATION_WORKING,
-)
+from server.hotpath.rows import RESERVATION_CLOSED, RESERVATION_HELD, RESERVATION_WORKING
 from tests.reference.arithmetic import Exact
 from tests.reference.rows import NO_ID, NO_SYMBOL
 
@@ -170,13 +166,15 @@ class Books:
     # --- Time ---------------------------------------------------------------------------------
 
     def take_reading(self, reading: int) -> None:
+        self.exact.out_of_range = False
         if self.last_reading and reading > self.last_reading + CLOCK_LEAP_NS:
             self.clock_unconfirmed = True
         self.last_reading = reading
         self.now = max(self.now, reading)
         while self.expiries and self.expiries[0][0] <= self.now:
-            _expires_at, decision_id = heapq.heappop(self.expiries)
-            hold = self.holds.get(decision_id)
+            # Of those that end together the newest comes first.
+            _expires_at, older = heapq.heappop(self.expiries)
+            hold = self.holds.get(-older)
             if hold is not None and hold.state == RESERVATION_HELD:
                 self.close_hold(hold)
 
@@ -307,7 +305,7 @@ class Books:
         self.shift_hold(hold, 1, hold.left, hold.risk, hold.notional)
         hold.account.reservations += 1
         self.holds_in_use += 1
-        heapq.heappush(self.expiries, (hold.expires_at, hold.decision_id))
+        heapq.heappush(self.expiries, (hold.expires_at, -hold.decision_id))
 
     def close_hold(self, hold: Hold) -> None:
         """Release what is left and keep the row for late reports."""

@@ -2,24 +2,8 @@
 
 from typing import Any
 
-from server.hotpath.layout import (
-    R_ARITHMETIC_RANGE,
-    R_BELOW_MIN_LOT,
-    R_ENUM_VALUE_UNKNOWN,
-    R_EXIT_CLIPPED,
-    R_IDEMPOTENCY_FULL,
-    R_LOT_STEP,
-    R_NOT_REDUCING,
-    R_POSITION_UNKNOWN,
-    R_POSITIONS_FULL,
-    R_RESERVATIONS_FULL,
-    REASONS_MAX,
-    S_ABSENT,
-    S_CUT,
-    S_DENY,
-    S_PASS,
-)
-from server.hotpath.state import (
+from server.hotpath.reasons import (REASONS_MAX, R_ARITHMETIC_RANGE, R_BELOW_MIN_LOT, R_ENUM_VALUE_UNKNOWN, R_EXIT_CLIPPED, R_IDEMPOTENCY_FULL, R_LOT_STEP, R_NOT_REDUCING, R_POSITIONS_FULL, R_POSITION_UNKNOWN, R_RESERVATIONS_FULL, S_ABSENT, S_CUT, S_DENY, S_PASS)
+from server.hotpath.records import (
     CONFLICT,
     DECIDED,
     HAS_ENTRY_PRICE,
@@ -30,8 +14,8 @@ from server.hotpath.state import (
     REPEATED,
     REQUEST,
     REQUEST_DIGEST_WORDS,
-    WHEEL_SHIFT,
 )
+from server.hotpath.rows import WHEEL_SHIFT
 from tests.reference.arithmetic import lot_steps, lots_of, price_ticks
 from tests.reference.books import Account, Books, Hold, Remembered
 from tests.reference.checks import Checks
@@ -197,7 +181,8 @@ class Decisions:
     # --- Conclusion ---------------------------------------------------------------------------
 
     def _conclude(self, case: Judgement) -> None:
-        case.check(R_ARITHMETIC_RANGE, denied=case.exact.out_of_range)
+        out_of_range = case.exact.out_of_range or self.books.exact.out_of_range
+        case.check(R_ARITHMETIC_RANGE, denied=out_of_range)
         answer, denied = case.answer, bool(case.denials())
         answer["binding"] = self._binding(case) + 1
         if case.sizes_known:

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from server.hotpath.layout import EQUITY_MICROS_MAX
-from server.hotpath.state import (
+from server.hotpath.layout import (EQUITY_MICROS_MAX)
+from server.hotpath.records import (
     P_RANGE,
     P_REQUIRED,
     REPORT_ACCOUNT_UNKNOWN,
@@ -16,9 +16,8 @@ from server.hotpath.state import (
     REPORT_HAS_PRICE,
     REPORT_INVALID,
     REPORT_UNMATCHED,
-    RESERVATION_HELD,
-    RESERVATION_WORKING,
 )
+from server.hotpath.rows import RESERVATION_HELD, RESERVATION_WORKING
 from tests.reference.arithmetic import lot_steps, micros, nearest_ticks
 from tests.reference.books import Account, Books, Hold, Position
 from tests.reference.rows import NO_ID, NO_SYMBOL, read_report

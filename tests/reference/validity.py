@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from server.hotpath.state import (
+from server.hotpath.records import (
     FIELDS,
     HAS_ATR,
     HAS_ENTRY_PRICE,

@@ -1,4 +1,6 @@
-"""Rows S3-12 to S3-18, S3-22, S3-23: breakers, each of the twelve repository methods, and their RPCs."""
+"""Rows S3-12 to S3-18, S3-22, S3-23: breakers, each of the twelve repository methods, and their
+RPCs.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -45,7 +47,7 @@ async def create(parts: Control, **changes: Any) -> pb.CreateBreakerResponse:
 
 async def published_row(parts: Control, breaker_id: str) -> Any:
     field = feed.state_field(state_pb2.CHANGE_KIND_BREAKER, breaker_id)
-    data = await parts.redis.hget(feed.STATE_KEY, field)
+    data: Any = await parts.redis.hget(feed.STATE_KEY, field)
     rows = state_pb2.StateChange.FromString(data).rows
     return np.frombuffer(rows, dtype=layout.CHANGE_BREAKER)
 
@@ -127,7 +129,7 @@ def test_update_when_unchanged_stale_or_moved_then_typed(
     play(database_url, redis_url, tmp_path, scenario)
 
 
-BAD = [
+BAD: list[tuple[dict[str, Any], str]] = [
     ({"name": ""}, "name"),
     ({"name": "n" * 65}, "name"),
     ({"description": "d" * 1_025}, "description"),
@@ -204,7 +206,9 @@ def test_repository_when_every_method_is_called_then_each_does_its_part(
                 )
             (newest,) = await repository.get_events(database, breaker_id, 1)
             assert repository.event_to_dict(newest)["triggered_values"] == {"drawdown": 0.12}
-            assert repository.to_dict(stored)["parameters"] == {"threshold": stored.breaker.threshold}
+            assert repository.to_dict(stored)["parameters"] == {
+                "threshold": stored.breaker.threshold
+            }
             assert repository.to_dict(stored)["symbols"] == ["BTCUSDT", "ETHUSDT"]
             assert repository.to_dict(everything[0])["symbols"] is None
             assert await repository.delete(database, second)

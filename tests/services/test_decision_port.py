@@ -489,7 +489,7 @@ REPORT: dict[str, Any] = {
     *(({name: number}, name)
       for name in ("lots", "price", "cumulative_lots")
       for number in (math.nan, math.inf, -math.inf, -1.0, 0.0)),
-    *(({name: 1e308}, name) for name in ("lots", "cumulative_lots")),
+    ({"lots": 1e308}, "lots"),
     *(({"kind": 7, "realised_pnl": 1.0, name: number}, name)
       for name in ("realised_pnl", "commission")
       for number in (math.nan, math.inf, -math.inf, 1e308)),

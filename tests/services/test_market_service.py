@@ -1,4 +1,4 @@
-"""MarketService: a stream of measurements, the newest of each part wins, kept ones outlive Redis."""
+"""MarketService: of a stream of measurements the newest of each part wins; kept ones stay."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -26,7 +26,7 @@ def context(*, keep: bool = False, **values: Any) -> pb.MarketServicePutRequest:
 
 
 def rate(*, keep: bool = False, **values: Any) -> pb.MarketServicePutRequest:
-    given = {"from_currency": "EUR", "to_currency": "USD", "rate": 1.1} | values
+    given: dict[str, Any] = {"from_currency": "EUR", "to_currency": "USD", "rate": 1.1} | values
     return pb.MarketServicePutRequest(rate=pb.ConversionRate(**given), keep=keep)
 
 
@@ -46,7 +46,7 @@ async def put(parts: Control, *requests: pb.MarketServicePutRequest) -> Any:
 
 async def row(parts: Control, key: str) -> Any:
     field = feed.state_field(state_pb2.CHANGE_KIND_MARKET, key)
-    data = await parts.redis.hget(feed.STATE_KEY, field)
+    data: Any = await parts.redis.hget(feed.STATE_KEY, field)
     message = state_pb2.StateChange.FromString(data)
     assert message.version == 0
     return np.frombuffer(message.rows, dtype=layout.CHANGE_MARKET)[0]
@@ -92,9 +92,7 @@ def test_put_when_kept_then_recorded_with_the_time_of_each_part_and_without_a_ve
         assert list(second.outcomes) == [UPDATED, UNCHANGED, UPDATED]
         same = await put(parts, context(keep=True, atr=0.002))
         assert list(same.outcomes) == [UNCHANGED]
-        (listed,) = (
-            await parts.market.ListMarketContexts(pb.ListMarketContextsRequest())
-        ).contexts
+        (listed,) = (await parts.market.ListMarketContexts(pb.ListMarketContextsRequest())).contexts
         assert (listed.atr, listed.volatility_index, listed.HasField("bid")) == (0.002, 0, False)
         assert abs(listed.as_of.ToMicroseconds() - old.ToMicroseconds()) < 2
         (kept,) = (await parts.market.ListConversionRates(pb.ListConversionRatesRequest())).rates

@@ -37,13 +37,13 @@ def figures(**changes: Any) -> pb.ProviderFigures:
 
 
 async def put(parts: Control, **values: Any) -> Any:
-    provider = pb.Provider(**({"provider_id": "7", "provider_type": CHANNEL} | values))
+    provider = pb.Provider(**({"provider_id": "7", "provider_type": CHANNEL, **values}))
     return await parts.providers.PutProvider(pb.PutProviderRequest(provider=provider))
 
 
 async def published_score(parts: Control, key: str) -> int:
     field = feed.state_field(state_pb2.CHANGE_KIND_PROVIDER, key)
-    data = await parts.redis.hget(feed.STATE_KEY, field)
+    data: Any = await parts.redis.hget(feed.STATE_KEY, field)
     rows = state_pb2.StateChange.FromString(data).rows
     return int(np.frombuffer(rows, dtype=layout.CHANGE_PROVIDER)[0]["score_micropoints"])
 
@@ -68,7 +68,7 @@ def test_put_when_only_figures_then_score_follows_from_the_formula(
 ) -> None:
     async def scenario(parts: Control) -> None:
         answer = await put(parts, figures=figures())
-        # 0.35·70 + 0.25·100·(1 − 0.125/0.5) + 0.20·100·2.85/3 + 0.15·98 + 0.05·100
+        # 0.35·70 + 0.25·100·(1 - 0.125/0.5) + 0.20·100·2.85/3 + 0.15·98 + 0.05·100
         by_hand = 24.5 + 18.75 + 19.0 + 14.7 + 5.0
         assert answer.provider.performance_score == by_hand
         assert answer.provider.figures == figures()
@@ -88,7 +88,7 @@ def test_put_when_only_figures_then_score_follows_from_the_formula(
     play(database_url, redis_url, tmp_path, scenario)
 
 
-BAD = [
+BAD: list[tuple[dict[str, Any], str]] = [
     ({"provider_id": ""}, "provider_id"),
     ({"provider_id": "p" * 65}, "provider_id"),
     ({"provider_type": 0}, "provider_type"),
@@ -144,9 +144,7 @@ def test_put_metrics_when_newer_period_comes_then_score_moves_and_older_does_not
         again = await put_metrics(parts, metric(performance_score=87.5))
         assert (again.written, again.unchanged, again.scores_moved) == (0, 1, 0)
         assert again.state_version == first.state_version
-        older = metric(
-            period_start="2025-11-01", period_end="2025-11-30", performance_score=10
-        )
+        older = metric(period_start="2025-11-01", period_end="2025-11-30", performance_score=10)
         assert (await put_metrics(parts, older)).scores_moved == 0
         # The ISO week over the year's end.
         week = metric(

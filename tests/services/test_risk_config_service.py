@@ -1,4 +1,6 @@
-"""Rows S3-01 to S3-11, S3-16, S3-17, S3-23, X-4: configurations, atomic and in percent at the edge."""
+"""Rows S3-01 to S3-11, S3-16, S3-17, S3-23, X-4: configurations, atomic and in percent at the
+edge.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -34,7 +36,7 @@ def update(
 
 async def published_rows(parts: Control, account_id: str = "account123") -> Any:
     field = feed.state_field(state_pb2.CHANGE_KIND_RISK_CONFIGURATION, account_id)
-    data = await parts.redis.hget(feed.STATE_KEY, field)
+    data: Any = await parts.redis.hget(feed.STATE_KEY, field)
     message = state_pb2.StateChange.FromString(data)
     return np.frombuffer(message.rows, dtype=layout.CHANGE_RISK_CONFIGURATION)
 
@@ -167,9 +169,7 @@ def test_delete_when_active_then_engines_lose_it_and_when_inactive_then_they_do_
         before = (await parts.risk.CreateRiskConfiguration(create(spare))).state_version
 
         def delete(config_id: str) -> pb.DeleteRiskConfigurationRequest:
-            return pb.DeleteRiskConfigurationRequest(
-                config_id=config_id, account_id="account123"
-            )
+            return pb.DeleteRiskConfigurationRequest(config_id=config_id, account_id="account123")
 
         kept = await parts.risk.DeleteRiskConfiguration(delete("spare"))
         assert kept.state_version == before
