@@ -7,6 +7,7 @@ PYTHON ?= python3
 UV ?= uv
 VENV := .venv
 STAMP := $(VENV)/.setup-done
+WARM := $(VENV)/.kernels-warm
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PROTOS := $(sort $(wildcard protos/riskgate/v1/*.proto))
@@ -22,7 +23,12 @@ help:
 	@awk 'BEGIN {FS = ":.*## "; print "make TARGET, where TARGET is one of:\n"} \
 	  /^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(STAMP) ## create .venv from requirements.lock (hashes checked)
+setup: $(WARM) ## create .venv from requirements.lock (hashes checked) and compile the kernels
+
+$(WARM): $(STAMP) $(wildcard server/hotpath/*.py)
+	@echo "Compiling the kernels (about a minute after a change)"
+	@$(BIN)/riskgate warm
+	@touch $@
 
 $(STAMP): requirements.lock requirements.in pyproject.toml
 	@echo "Setting up $(VENV) (about a minute the first time)"

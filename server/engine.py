@@ -32,7 +32,7 @@ from server.hotpath.memory import Capacity, new_state
 from server.hotpath.model_tables import NO_MODEL_SLOT
 from server.hotpath.records import DIFFERENCE
 from server.hotpath.reports import report_nb
-from server.hotpath.reservations import release_nb
+from server.hotpath.reservations import hold_nb, release_nb
 from server.hotpath.ring import new_ring, pop_nb, push_nb
 from server.hotpath.rows import WHEEL_SHIFT
 from server.hotpath.sync import forget_flat_positions_nb, sync_nb
@@ -278,6 +278,19 @@ class Engine:
         named = read_differences(self.state, differences[:count], orders)
         forget_flat_positions_nb(self._memory, account_row)
         return named
+
+    def warm(self) -> None:
+        """Compile, or load from the cache, what no decision, report or change calls.
+
+        Leaves traces in the tables: only for an engine that is thrown away.
+        """
+        differences = np.zeros(1, DIFFERENCE)
+        sync_nb(self._memory, 0, NOT_SET, 1, position_rows([]), order_rows([]), differences, 1)
+        forget_flat_positions_nb(self._memory, 0)
+        find_nb(self.state.accounts.record[0], words("none"), ID_WORDS)
+        row = hold_nb(self._memory, 1, 0, 1, 1)
+        self.state.reservations.rows[row]["is_exit"] = 1
+        release_nb(self._memory, row)
 
     def _find_live(self, table: Table, noun: str, name: str, width: int) -> int:
         row = int(find_nb(table.record[0], words(name, width), width))

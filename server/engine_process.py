@@ -9,6 +9,7 @@ running ones get their time, exit 0.
 import asyncio
 import logging
 import signal
+import sys
 import time
 from typing import Any, Final
 
@@ -43,6 +44,7 @@ METADATA_BYTES_MAX: Final = 8_192
 _HEALTH_INTERVAL_S: Final = 0.05
 _SERVING: Final = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING: Final = health_pb2.HealthCheckResponse.NOT_SERVING
+SWITCH_INTERVAL_S: Final = 0.0005
 _SMALL: Final = Capacity(**dict.fromkeys(Capacity._fields, 16))._replace(answer_bytes=1 << 20)
 
 
@@ -53,6 +55,8 @@ def run_engine(settings: Settings) -> None:
         ConfigurationError: The epoch of the data directory cannot be taken, or no Redis is named.
         UnavailableError: A port cannot be bound.
     """
+    # Loader and metrics threads must not keep the decision thread waiting for Python's usual 5 ms.
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     asyncio.run(EngineProcess(settings).run())
 
 
@@ -67,6 +71,7 @@ def warm_kernels() -> None:
         change = StateChange(kind=kind, rows=rows, layout_version=LAYOUT_VERSION)  # type: ignore[arg-type]
         engine.submit(change.SerializeToString())
     engine.drain(4)
+    engine.warm()
 
 
 class Feeds:

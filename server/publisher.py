@@ -29,11 +29,14 @@ from server.hotpath.layout import LAYOUT_VERSION
 from server.record.measurements import kept_measurements
 from server.record.outbox import Outbox
 from server.record.pool import Pool
+from server.record.reencode import reencode_outdated
 
 log = logging.getLogger(__name__)
 
 SOCKET_TIMEOUT_S: Final = 2.0
 RECORD_TIMEOUT_S: Final = 5.0
+# Only after an upgrade, and once: every entity is encoded anew.
+REENCODE_TIMEOUT_S: Final = 300.0
 POLL_INTERVAL_S: Final = 0.2
 # The record counts as away when it has not answered for so long.
 RECORD_AWAY_S: Final = 1.5
@@ -86,6 +89,7 @@ class Publisher:
         self._record_seen_s = float("-inf")
         self._wake = asyncio.Event()
         self._stopping = False
+        self._must_rebuild = False
 
     @property
     def published_version(self) -> int:
@@ -154,7 +158,7 @@ class Publisher:
             try:
                 if self._generation is None:
                     await self._align()
-                while not self._stopping and await self._publish_batch():
+                while await self._publish_batch():
                     pass
             except (UnavailableError, TimeoutError) as error:
                 log.warning("record is away: %s", error)
@@ -173,10 +177,12 @@ class Publisher:
         async with asyncio.timeout(RECORD_TIMEOUT_S):
             entries = await self._outbox.after(self._published, BATCH_LENGTH)
         self._record_seen_s = time.monotonic()
-        if not entries or self._generation is None:
+        if self._stopping or not entries or self._generation is None:
             return False
         if any(entry.layout_version != LAYOUT_VERSION for entry in entries):
-            log.error("the outbox holds rows of another layout: they wait to be encoded anew")
+            # Another release wrote them: all is encoded anew before anything goes out.
+            self._lose_alignment("rows of another layout in the outbox")
+            self._must_rebuild = True
             return False
         keys = [feed.STATE_KEY, feed.STREAM_KEY, feed.VERSION_KEY, feed.GENERATION_KEY]
         calls = [
@@ -226,6 +232,11 @@ class Publisher:
         """Find out whether Redis holds the state of the record; build it anew when it does not."""
         newest: int | None = None
         try:
+            async with asyncio.timeout(REENCODE_TIMEOUT_S):
+                count = await reencode_outdated(self._pool)
+            if count:
+                self._must_rebuild = True
+                log.warning("encoded %d entities anew for layout %d", count, LAYOUT_VERSION)
             async with asyncio.timeout(RECORD_TIMEOUT_S):
                 newest = await self._outbox.newest_version()
             self._record_seen_s = time.monotonic()
@@ -234,7 +245,8 @@ class Publisher:
         found = await self._redis.mget(feed.GENERATION_KEY, feed.VERSION_KEY, feed.LAYOUT_KEY)
         generation, version, layout = (None if text is None else int(text) for text in found)
         if (
-            generation is not None
+            not self._must_rebuild
+            and generation is not None
             and version is not None
             and layout == LAYOUT_VERSION
             and self._published <= version
@@ -269,6 +281,7 @@ class Publisher:
         finally:
             await self._redis.delete(state, market)
         if done:
+            self._must_rebuild = False
             self._generation, self._published = generation, version
             log.warning("rebuilt redis: version %d, %d entities", version, count + len(kept))
 

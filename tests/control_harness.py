@@ -117,14 +117,15 @@ async def refusal(call: Awaitable[Any]) -> tuple[grpc.StatusCode, str, str]:
     try:
         answer = await call
     except grpc.aio.AioRpcError as error:
-        trailing = dict(error.trailing_metadata() or ())
+        metadata: Any = error.trailing_metadata() or ()
+        trailing = dict(metadata)
         return error.code(), error.details() or "", str(trailing.get("riskgate-field", ""))
     raise AssertionError(f"not refused: {answer}")
 
 
 async def stream_entries(client: "redis.asyncio.Redis") -> list[tuple[int, int, bytes]]:
     """Return generation, version and change of every stream entry."""
-    entries = await client.xrange(feed.STREAM_KEY)
+    entries: Any = await client.xrange(feed.STREAM_KEY)
     return [
         (int(entry[b"generation"]), int(entry[b"version"]), entry[b"change"])
         for _, entry in entries
@@ -178,7 +179,6 @@ def low_risk(**changes: Any) -> risk_config_pb2.RiskConfiguration:
 
 
 async def put_account(parts: Control, account_id: str = "account123", **changes: Any) -> Any:
-    account = reference_pb2.Account(
-        **({"account_id": account_id, "currency": "USD", "equity": 10_000} | changes)
-    )
+    values: dict[str, Any] = {"account_id": account_id, "currency": "USD", "equity": 10_000}
+    account = reference_pb2.Account(**(values | changes))
     return await parts.reference.PutAccount(reference_pb2.PutAccountRequest(account=account))

@@ -162,7 +162,8 @@ class Port:
         self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self._thread.start()
         self.run(self._start())
-        self.channel = grpc.insecure_channel(f"127.0.0.1:{self.number}")
+        # Any: the stubs demand serializers, and these calls are about raw bytes.
+        self.channel: Any = grpc.insecure_channel(f"127.0.0.1:{self.number}")
 
     async def _start(self) -> None:
         self.server = grpc.aio.server(

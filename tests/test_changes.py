@@ -144,8 +144,9 @@ def test_instrument_rows_when_tick_is_a_quarter_and_lot_a_thousand_then_exact() 
 def test_instrument_rows_when_off_grid_or_range_then_names_the_field(
     field: str, value: str
 ) -> None:
+    changed: dict[str, Any] = {field: Decimal(value)}
     with pytest.raises(InvalidFieldError) as refused:
-        changes.instrument_rows(replace(EURUSD, **{field: Decimal(value)}))
+        changes.instrument_rows(replace(EURUSD, **changed))
     assert refused.value.field == field
 
 

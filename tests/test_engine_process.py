@@ -1,4 +1,4 @@
-"""The engine as a process: ready only with a whole state, counted starts, metrics, an orderly end."""
+"""The engine as a process: ready only with a whole state, counted starts, metrics, orderly end."""
 
 import os
 import signal
@@ -36,7 +36,11 @@ from tests.artifact_builder import build_artifact, load_author_key
 from tests.decision_harness import example_changes, good_request
 
 START_TIMEOUT_S = 150
-PROGRAM = "from server.engine_process import run_engine; from server.settings import load_settings; run_engine(load_settings())"
+PROGRAM = """
+from server.engine_process import run_engine
+from server.settings import load_settings
+run_engine(load_settings())
+"""
 
 
 class Feed:
@@ -86,7 +90,7 @@ class Process:
             self.process = subprocess.Popen(
                 [sys.executable, "-c", PROGRAM], env=environment, stdout=log, stderr=log
             )
-        self.channel = grpc.insecure_channel(self.address)
+        self.channel: Any = grpc.insecure_channel(self.address)
 
     def status(self) -> str:
         assert self.process.poll() is None, self.log.read_text()
@@ -94,8 +98,8 @@ class Process:
         try:
             answer = health_pb2_grpc.HealthStub(self.channel).Check(request, timeout=5)
         except grpc.RpcError as error:
-            return str(error.code().name)  # type: ignore[attr-defined]
-        return health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
+            return str(error.code().name)
+        return str(health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status))
 
     def wait_for(self, status: str) -> None:
         deadline = time.monotonic() + START_TIMEOUT_S
@@ -109,7 +113,7 @@ class Process:
         return pb.DecideResponse.FromString(raw)
 
     def read_metrics(self) -> dict[str, float]:
-        with urllib.request.urlopen(f"http://{self.metrics}/metrics", timeout=5) as answer:  # noqa: S310
+        with urllib.request.urlopen(f"http://{self.metrics}/metrics", timeout=5) as answer:
             lines = answer.read().decode().splitlines()
         pairs = (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
         return {name: float(value) for name, value in pairs}
@@ -139,7 +143,7 @@ def test_engine_when_it_lives_its_life_then_each_promise_holds(
         engine.wait_for("NOT_SERVING")
         with pytest.raises(grpc.RpcError) as failure:
             engine.decide()
-        assert failure.value.code() == grpc.StatusCode.UNAVAILABLE  # type: ignore[attr-defined]
+        assert failure.value.code() == grpc.StatusCode.UNAVAILABLE
         for change in example_changes():
             source.put(*change)
         source.publish()
@@ -204,7 +208,9 @@ def _activate_model(data_dir: Path, source: Feed) -> None:
     artifact = build_artifact(load_author_key(data_dir / "keys"))
     digest = ArtifactStore(data_dir / "artifacts").put(artifact)
     source.put(
-        kinds.CHANGE_KIND_MODEL, "slippage", model_rows("slippage", bytes.fromhex(digest), "1.0.0", 1)
+        kinds.CHANGE_KIND_MODEL,
+        "slippage",
+        model_rows("slippage", bytes.fromhex(digest), "1.0.0", 1),
     )
     source.client.set(feed.VERSION_KEY, source.version)
 

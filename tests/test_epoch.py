@@ -24,9 +24,7 @@ def test_take_epoch_when_an_earlier_start_was_killed_then_its_leftover_does_no_h
 
 
 @pytest.mark.parametrize("content", ["", "-1", "1.5", "x", "9" * 30, "1 2"])
-def test_take_epoch_when_the_file_is_damaged_then_it_refuses(
-    tmp_path: Path, content: str
-) -> None:
+def test_take_epoch_when_the_file_is_damaged_then_it_refuses(tmp_path: Path, content: str) -> None:
     path = tmp_path / EPOCH_FILE
     path.write_text(content)
     with pytest.raises(ConfigurationError):

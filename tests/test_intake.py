@@ -1,4 +1,4 @@
-"""The way of changes into the engine: order, bounded waiting, wake-ups, and waiting for a version."""
+"""The way of changes into the engine: order, bounded waiting, wake-ups, waiting for a version."""
 
 import asyncio
 import threading
@@ -23,6 +23,7 @@ class SlowEngine:
         self.owner = threading.current_thread()
 
     def submit(self, change: bytes, slot: int = -1) -> bool:
+        assert slot == -1
         if len(self.ring) >= 4:
             return False
         self.ring.append(change)
@@ -30,6 +31,7 @@ class SlowEngine:
 
     def drain(self, reading_ns: int) -> int:
         assert threading.current_thread() is self.owner
+        assert reading_ns > 0
         waiting, self.ring = self.ring, []
         self.longest = max(self.longest, len(waiting))
         for change in waiting:
@@ -40,6 +42,7 @@ class SlowEngine:
         return sum(int(change) % 2 == 0 for change in waiting)
 
     def tick(self, reading_ns: int) -> None:
+        assert reading_ns > 0
         self.ticks += 1
 
 
@@ -50,9 +53,7 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
     made.close()
 
 
-def run_with_producer(
-    loop: asyncio.AbstractEventLoop, intake: Intake, count: int
-) -> None:
+def run_with_producer(loop: asyncio.AbstractEventLoop, intake: Intake, count: int) -> None:
     def produce() -> None:
         for number in range(count):
             assert intake.put(b"%d" % number)
@@ -60,7 +61,7 @@ def run_with_producer(
     async def consume() -> None:
         thread = threading.Thread(target=produce)
         thread.start()
-        while intake.applied < count:
+        while intake.applied < count:  # noqa: ASYNC110 - it waits for a thread
             await asyncio.sleep(0.001)
         thread.join()
 

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psycopg
@@ -38,8 +39,8 @@ async def heartbeats(parts: Control) -> list[np.void]:
 
 
 async def state(parts: Control) -> dict[bytes, bytes]:
-    found: dict[bytes, bytes] = await parts.redis.hgetall(feed.STATE_KEY)
-    return found
+    found: Any = await parts.redis.hgetall(feed.STATE_KEY)
+    return dict(found)
 
 
 def test_publish_when_changes_commit_then_hash_and_stream_hold_the_outbox_bytes_in_order(
@@ -85,7 +86,7 @@ def test_publish_script_when_version_is_not_newer_then_refuses(
         await put_account(parts, "A")
         await parts.published(1)
         before = await state(parts)
-        generation = await parts.redis.get(feed.GENERATION_KEY)
+        generation: Any = await parts.redis.get(feed.GENERATION_KEY)
         script = parts.publisher._scripts["publish"]
         keys = [feed.STATE_KEY, feed.STREAM_KEY, feed.VERSION_KEY, feed.GENERATION_KEY]
         length = feed.STREAM_LENGTH_MAX
@@ -111,7 +112,7 @@ def test_publisher_when_redis_is_flushed_then_rebuilds_under_a_new_generation(
         await parts.market.Put(iter([kept]))
         await parts.published(3)
         before = await state(parts)
-        old_generation = int(await parts.redis.get(feed.GENERATION_KEY))
+        old_generation = int(await parts.redis.get(feed.GENERATION_KEY) or 0)
         await parts.redis.flushdb()
 
         async def generation() -> int:
@@ -150,7 +151,7 @@ def test_publisher_when_redis_came_back_with_an_old_state_then_rebuilds(
         for number in range(4):
             await put_account(parts, f"A{number}")
         await parts.published(4)
-        first = int(await parts.redis.get(feed.GENERATION_KEY))
+        first = int(await parts.redis.get(feed.GENERATION_KEY) or 0)
         key, value = damage
         if value is None:
             await parts.redis.delete(key)
@@ -199,7 +200,7 @@ def test_publisher_when_postgres_refuses_then_heart_beats_on_and_says_record_awa
     def allow(*, connections: bool) -> None:
         admin = database_url.rpartition("/")[0] + "/postgres"
         with psycopg.connect(admin, autocommit=True) as connection:
-            connection.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS {connections}')  # type: ignore[arg-type]
+            connection.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS {connections}')
             if not connections:
                 connection.execute(
                     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s",
@@ -255,5 +256,32 @@ def test_measure_when_redis_lost_the_state_then_unavailable_until_rebuilt(
             await parts.publisher.measure([one])
         await wait_until(lambda: parts.publisher.is_aligned)
         assert await parts.publisher.measure([one]) == 1
+
+    play(database_url, redis_url, tmp_path, scenario)
+
+
+def test_publisher_when_rows_follow_another_layout_then_all_are_encoded_anew(
+    database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    async def scenario(parts: Control) -> None:
+        await parts.reference.PutInstrument(reference_pb2.PutInstrumentRequest(instrument=eurusd()))
+        for account_id in ("A", "gone"):
+            await put_account(parts, account_id)
+        await parts.reference.DeleteAccount(reference_pb2.DeleteAccountRequest(account_id="gone"))
+        await parts.published(4)
+        before = await state(parts)
+        generation = await parts.redis.get(feed.GENERATION_KEY)
+        with psycopg.connect(database_url) as connection:
+            connection.execute("UPDATE riskgate.state_change SET layout_version = 99")
+        await parts.redis.flushdb()
+        await parts.published(7)
+        await wait_until(lambda: parts.publisher.is_aligned)
+        after = await state(parts)
+        assert {field: change(data).rows for field, data in after.items()} == {
+            field: change(data).rows for field, data in before.items()
+        }
+        assert {change(data).layout_version for data in after.values()} == {layout.LAYOUT_VERSION}
+        assert sorted(change(data).version for data in after.values()) == [5, 6, 7]
+        assert await parts.redis.get(feed.GENERATION_KEY) != generation
 
     play(database_url, redis_url, tmp_path, scenario)

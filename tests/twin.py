@@ -7,8 +7,9 @@ from typing import Any, Final
 import numpy as np
 
 from server.engine import Engine
-from server.hotpath.reasons import (REASON_CODES, S_CUT, S_DENY, S_NOTE)
+from server.hotpath.layout import DECISION_BREAKERS_MAX
 from server.hotpath.models import load_model
+from server.hotpath.reasons import REASON_CODES, S_CUT, S_DENY, S_NOTE
 from server.hotpath.records import (
     DECIDED,
     INVALID,
@@ -24,7 +25,6 @@ from server.hotpath.records import (
     REPORT_INVALID,
     REPORT_UNMATCHED,
 )
-from server.hotpath.memory import DECISION_BREAKERS_MAX
 from tests import model_reference
 from tests.cases import MODELS, Change, Decide, Event, World
 from tests.cases.markets import ENCODINGS

@@ -32,7 +32,7 @@ def warm(data_dir: DataDir = None) -> None:
     settings = _load(data_dir)
     from server.engine_process import warm_kernels
 
-    warm_kernels(settings)
+    warm_kernels()
 
 
 def _load(data_dir: DataDir) -> Settings:

@@ -69,7 +69,8 @@ def read_account(
 ) -> Account:
     """Return the account a message describes, given the one on record.
 
-    The equity mark on record stays, with its time, unless the message brings another value or a newer time.
+    The equity mark on record stays, with its time, unless the message brings another value or a
+    newer time.
 
     Raises:
         InvalidFieldError: a field is absent, malformed or out of range.

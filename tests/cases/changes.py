@@ -4,7 +4,28 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from server.hotpath.layout import (CHANGE_ACCOUNT, CHANGE_BREAKER, CHANGE_CLOCK, CHANGE_CONVERSION_RATE, CHANGE_EQUITY, CHANGE_HEARTBEAT, CHANGE_MARKET, CHANGE_MODEL, CHANGE_PROVIDER, CHANGE_RISK_CONFIGURATION, CHANGE_SESSION, CHANGE_WINDOW, CONVERSION_RATE_STALE_NS, MARKET_STALE_NS, MICROS, NOT_SET, SCORE_STALE_NS, SECOND_NS, currency_word, words)
+from server.hotpath.layout import (
+    CHANGE_ACCOUNT,
+    CHANGE_BREAKER,
+    CHANGE_CLOCK,
+    CHANGE_CONVERSION_RATE,
+    CHANGE_EQUITY,
+    CHANGE_HEARTBEAT,
+    CHANGE_MARKET,
+    CHANGE_MODEL,
+    CHANGE_PROVIDER,
+    CHANGE_RISK_CONFIGURATION,
+    CHANGE_SESSION,
+    CHANGE_WINDOW,
+    CONVERSION_RATE_STALE_NS,
+    MARKET_STALE_NS,
+    MICROS,
+    NOT_SET,
+    SCORE_STALE_NS,
+    SECOND_NS,
+    currency_word,
+    words,
+)
 from tests.cases.markets import MARKETS, instrument_row, policy_row
 
 Array = np.ndarray[Any, np.dtype[Any]]

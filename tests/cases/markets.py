@@ -4,7 +4,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from server.hotpath.layout import (CHANGE_INSTRUMENT, CHANGE_POLICY, NOT_SET, currency_word, words)
+from server.hotpath.layout import CHANGE_INSTRUMENT, CHANGE_POLICY, NOT_SET, currency_word, words
 from server.hotpath.lowered import EncodingLevel, LoweredLinear, LoweredModel, LoweredTrees
 from server.hotpath.model_features import FEATURE_COUNT, SLIPPAGE_FEATURES
 

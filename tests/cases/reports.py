@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from server.hotpath.layout import (SECOND_NS, words)
+from server.hotpath.layout import SECOND_NS, words
 from server.hotpath.records import (
     REPORT,
     REPORT_HAS_COMMISSION,

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from server.hotpath.layout import (words)
+from server.hotpath.layout import words
 from server.hotpath.records import (
     HAS_ATR,
     HAS_ENTRY_PRICE,

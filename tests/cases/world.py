@@ -5,7 +5,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from server.hotpath.layout import (SECOND_NS)
+from server.hotpath.layout import SECOND_NS
 from server.hotpath.memory import Capacity
 from tests.cases.changes import ACCOUNTS, ChangeMaker
 from tests.cases.markets import MARKETS

@@ -191,9 +191,7 @@ def test_find_session_plan_when_followed_then_it_equals_a_scan_minute_by_minute(
     now = ns("2025-03-07T00:00") + 1
     while now < ns("2025-03-11T20:00"):
         plan = find_session_plan(now)
-        assert plan.session == find_session(
-            datetime.fromtimestamp(now // layout.SECOND_NS, UTC)
-        )
+        assert plan.session == find_session(datetime.fromtimestamp(now // layout.SECOND_NS, UTC))
         found.append((plan.next_session, plan.next_at_ns))
         now = plan.next_at_ns
     assert found == changes[: len(found)]

@@ -72,7 +72,7 @@ def test_activate_when_models_follow_each_other_then_no_slot_in_use_is_written(
 ) -> None:
     monkeypatch.setattr(model_loader, "SLOT_REST_S", 0.5)
     digests = [stage.store_model(seed) for seed in (1, 2)]
-    used = []
+    used: list[int] = []
     for serial in range(1, 6):
         active = int(stage.state.engine[0]["model_slot"])
         before = stage.state.models.slots[active].copy() if active >= 0 else None

@@ -1,9 +1,12 @@
-"""The feed of the engine against a real Redis: gaps, rebuilds, loss, damage, and nothing backwards."""
+"""The engine's feed against a real Redis: gaps, rebuilds, loss, damage, nothing backwards."""
 
+import os
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -104,8 +107,6 @@ class Publisher:
 
 
 def rate_rows() -> bytes:
-    from datetime import UTC, datetime
-
     return conversion_rate_rows(
         ConversionRate(
             from_currency="EUR", to_currency="USD", rate=Decimal("1.1"), as_of=datetime.now(UTC)
@@ -202,7 +203,7 @@ def test_load_when_kinds_depend_on_each_other_then_they_come_in_order(
         before, timezone = receiver.timezones[0]
         assert timezone == "Europe/London"
         assert before <= order.index(ACCOUNT)
-        assert [change for change in receiver.changes if change.key == "gone"][0].rows == b""
+        assert next(one for one in receiver.changes if one.key == "gone").rows == b""
         activation = receiver.activations[0]
         assert (activation.purpose, activation.serial) == ("slippage", 4)
         assert activation.digest == bytes(range(32))
@@ -307,7 +308,9 @@ def test_load_when_redis_went_back_in_time_then_it_waits_instead_of_going_back(
         publisher.publish()
     wait(lambda: loader.version == 3)
     older = Publisher(publisher.client, generation=publisher.generation, version=1)
-    older.entities = {"6:EUR/OLD": state_change(RATE, "EUR/OLD", rate_rows(), version=1).SerializeToString()}
+    older.entities = {
+        "6:EUR/OLD": state_change(RATE, "EUR/OLD", rate_rows(), version=1).SerializeToString()
+    }
     older.rebuild()
     older.beat()
     wait(lambda: not loader.is_current)
@@ -462,7 +465,4 @@ def test_follow_when_redis_restarts_then_it_recovers_by_itself(tmp_path: Path) -
 
 def _open_folder(tmp_path: Path) -> Path:
     # As root the service runs as another account, which must be able to reach it.
-    import os
-    import tempfile
-
     return Path(tempfile.mkdtemp(prefix="riskgate-test-")) if os.geteuid() == 0 else tmp_path

@@ -128,7 +128,7 @@ def test_connection_when_database_refuses_then_our_error_without_its_text(
 ) -> None:
     async def run() -> None:
         async with open_pool(migrated) as pool, connection(pool) as database:
-            await database.execute(statement)  # type: ignore[arg-type]
+            await database.execute(statement)
 
     with pytest.raises(error) as refused:
         asyncio.run(run())

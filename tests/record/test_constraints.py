@@ -311,7 +311,7 @@ def test_update_when_second_model_becomes_active_then_refused(connection: Connec
 def test_change_when_log_is_append_only_then_refused(
     connection: Connection, table: str, verb: str
 ) -> None:
-    statement = sql.SQL(verb).format(sql.Identifier(table))  # type: ignore[arg-type]
+    statement = sql.SQL(verb).format(sql.Identifier(table))
     with connection.transaction(force_rollback=True):
         _insert(connection, table, GOOD[table])
         with (
@@ -336,9 +336,9 @@ def test_delete_when_parent_has_children_then_as_declared(
         _insert(connection, "circuit_breaker_event", GOOD["circuit_breaker_event"])
         if survives:
             with pytest.raises(errors.IntegrityError), connection.transaction():
-                connection.execute(parent)  # type: ignore[arg-type]
+                connection.execute(parent)
             return
-        connection.execute(parent)  # type: ignore[arg-type]
+        connection.execute(parent)
         child = (
             "symbol_risk_configuration" if "configuration" in parent else "circuit_breaker_event"
         )

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from server.hotpath.layout import (LOT_STEPS_MAX, MICROS, NOT_SET, PPM, PRICE_TICKS_MAX)
+from server.hotpath.layout import LOT_STEPS_MAX, MICROS, NOT_SET, PPM, PRICE_TICKS_MAX
 from server.hotpath.records import P_OFF_TICK, P_RANGE
 
 INT64_MAX = 2**63 - 1

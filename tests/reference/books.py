@@ -5,7 +5,7 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 from typing import Any
 
-from server.hotpath.layout import (CLOCK_LEAP_NS, PPM)
+from server.hotpath.layout import CLOCK_LEAP_NS, PPM
 from server.hotpath.memory import Capacity
 from server.hotpath.rows import RESERVATION_CLOSED, RESERVATION_HELD, RESERVATION_WORKING
 from tests.reference.arithmetic import Exact

@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from server.hotpath.layout import (CLOCK_LEAP_NS)
+from server.hotpath.layout import CLOCK_LEAP_NS
 from tests.reference.arithmetic import volatility_micropoints
 from tests.reference.books import Account, Books, Breaker, Market
 from tests.reference.rows import NO_SYMBOL

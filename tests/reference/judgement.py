@@ -2,7 +2,25 @@
 
 from typing import Any
 
-from server.hotpath.reasons import (REASONS_MAX, R_BELOW_MIN_LOT, R_CORRELATED_EXPOSURE, R_DAILY_LOSS_BUDGET, R_EXIT_CLIPPED, R_LEVERAGE, R_MAX_LOT, R_MONTHLY_LOSS_BUDGET, R_POSITION_SIZE, R_RISK_PER_TRADE, R_WEEKLY_LOSS_BUDGET, S_ABSENT, S_CUT, S_DENY, S_NOTE, S_NOT_APPLICABLE, S_PASS)
+from server.hotpath.reasons import (
+    R_BELOW_MIN_LOT,
+    R_CORRELATED_EXPOSURE,
+    R_DAILY_LOSS_BUDGET,
+    R_EXIT_CLIPPED,
+    R_LEVERAGE,
+    R_MAX_LOT,
+    R_MONTHLY_LOSS_BUDGET,
+    R_POSITION_SIZE,
+    R_RISK_PER_TRADE,
+    R_WEEKLY_LOSS_BUDGET,
+    REASONS_MAX,
+    S_ABSENT,
+    S_CUT,
+    S_DENY,
+    S_NOT_APPLICABLE,
+    S_NOTE,
+    S_PASS,
+)
 from server.hotpath.records import AGE_ABSENT
 from tests.reference.arithmetic import Exact
 from tests.reference.books import Account, Hold, Position

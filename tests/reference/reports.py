@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from server.hotpath.layout import (EQUITY_MICROS_MAX)
+from server.hotpath.layout import EQUITY_MICROS_MAX
 from server.hotpath.records import (
     P_RANGE,
     P_REQUIRED,

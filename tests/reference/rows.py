@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from server.hotpath.layout import (CHANGE_ROWS)
+from server.hotpath.layout import CHANGE_ROWS
 from server.hotpath.records import REPORT, REQUEST
 
 Read = Callable[[Any], Any]

@@ -6,8 +6,33 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from server.hotpath.layout import (DEGRADED_PPM, HARD_CAP_PPM, MICROS, NEW_PROVIDER_PPM, NOT_SET, PICOS, PPM)
-from server.hotpath.reasons import (R_BELOW_MIN_LOT, R_CORRELATED_EXPOSURE, R_DAILY_LOSS_BUDGET, R_LEVERAGE, R_LOT_STEP, R_MAX_LOT, R_MODEL_MISSING, R_MODEL_OUTPUT_CAPPED, R_MODEL_OUTPUT_INVALID, R_MONTHLY_LOSS_BUDGET, R_POSITION_DRAWDOWN, R_POSITION_SIZE, R_RISK_PER_TRADE, R_WEEKLY_LOSS_BUDGET, S_CUT, S_PASS)
+from server.hotpath.layout import (
+    DEGRADED_PPM,
+    HARD_CAP_PPM,
+    MICROS,
+    NEW_PROVIDER_PPM,
+    NOT_SET,
+    PICOS,
+    PPM,
+)
+from server.hotpath.reasons import (
+    R_BELOW_MIN_LOT,
+    R_CORRELATED_EXPOSURE,
+    R_DAILY_LOSS_BUDGET,
+    R_LEVERAGE,
+    R_LOT_STEP,
+    R_MAX_LOT,
+    R_MODEL_MISSING,
+    R_MODEL_OUTPUT_CAPPED,
+    R_MODEL_OUTPUT_INVALID,
+    R_MONTHLY_LOSS_BUDGET,
+    R_POSITION_DRAWDOWN,
+    R_POSITION_SIZE,
+    R_RISK_PER_TRADE,
+    R_WEEKLY_LOSS_BUDGET,
+    S_CUT,
+    S_PASS,
+)
 from server.hotpath.records import (
     HAS_REQUESTED_LOTS,
     KNOWN_MODEL,

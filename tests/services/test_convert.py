@@ -8,9 +8,9 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from riskgate.v1 import decision_pb2 as pb
+from riskgate.v1.types_pb2 import SIDE_SELL
 from server.errors import InvalidFieldError
-from server.hotpath import layout
-from server.hotpath import state as records
+from server.hotpath import layout, reasons, records
 from server.hotpath.memory import Capacity, State, new_state
 from server.services.convert import (
     read_decision,
@@ -49,6 +49,10 @@ def state() -> State:
     return new_state(Capacity(**dict.fromkeys(Capacity._fields, 16)))
 
 
+def message_of(**fields: Any) -> pb.DecideRequest:
+    return pb.DecideRequest(**fields)
+
+
 def written(message: pb.DecideRequest) -> Any:
     record = np.full(1, -1, np.dtype((np.void, records.REQUEST.itemsize))).view(records.REQUEST)
     record.view(np.uint8)[:] = 0xFF  # what an earlier request left must not shine through
@@ -64,24 +68,24 @@ def test_write_request_when_each_field_is_set_alone_then_only_its_column_changes
     covered = {"min_state_version", "sent_at"}
     for index, name in enumerate(IDS + SYMBOLS):
         text = f"é-{index}"
-        row = written(pb.DecideRequest(**{name: text}))
+        row = written(message_of(**{name: text}))
         assert layout.text(row[name]) == text
         assert np.count_nonzero(np.frombuffer(row.tobytes(), "<i8")) == 1
         covered.add(name)
     for name in ENUMS:
         for number in (1, 2**31 - 1, -5):
-            row = written(pb.DecideRequest(**{name: number}))  # type: ignore[arg-type]
+            row = written(message_of(**{name: number}))
             assert row[name] == number
         covered.add(name)
     for name in FLAGS:
-        assert written(pb.DecideRequest(**{name: True}))[name] == 1  # type: ignore[arg-type]
+        assert written(message_of(**{name: True}))[name] == 1
         covered.add(name)
     for name, bit in NUMBERS.items():
-        for number in (1.5, 0.0, -1.0, 1e308, math.inf, -math.inf):
-            row = written(pb.DecideRequest(**{name: number}))  # type: ignore[arg-type]
-            assert row[name] == number
+        for value in (1.5, 0.0, -1.0, 1e308, math.inf, -math.inf):
+            row = written(message_of(**{name: value}))
+            assert row[name] == value
             assert row["present"] == bit
-        assert math.isnan(written(pb.DecideRequest(**{name: math.nan}))[name])  # type: ignore[arg-type]
+        assert math.isnan(written(message_of(**{name: math.nan}))[name])
         covered.add(name)
     moment = Timestamp(seconds=1_700_000_000, nanos=5)
     assert written(pb.DecideRequest(sent_at=moment))["sent_at_ns"] == 1_700_000_000_000_000_005
@@ -94,16 +98,24 @@ def test_write_request_when_text_is_at_and_over_its_limit_then_only_more_is_refu
     name: str, limit: int
 ) -> None:
     for text in ("x" * limit, "é" * (limit // 2)):
-        assert layout.text(written(pb.DecideRequest(**{name: text}))[name]) == text  # type: ignore[arg-type]
+        assert layout.text(written(message_of(**{name: text}))[name]) == text
     for text in ("x" * (limit + 1), "é" * (limit // 2) + "x", "x" * 100_000, "a\0b", "\0"):
         with pytest.raises(InvalidFieldError) as refused:
-            written(pb.DecideRequest(**{name: text}))  # type: ignore[arg-type]
+            written(message_of(**{name: text}))
         assert refused.value.field == name
 
 
 @pytest.mark.parametrize(
     ("seconds", "nanos"),
-    [(0, 0), (-1, 0), (1, -1), (1, 1_000_000_000), (2**63 // 10**9 + 1, 0), (-(2**63), 0), (2**62, 0)],
+    [
+        (0, 0),
+        (-1, 0),
+        (1, -1),
+        (1, 1_000_000_000),
+        (2**63 // 10**9 + 1, 0),
+        (-(2**63), 0),
+        (2**62, 0),
+    ],
 )
 def test_write_request_when_a_time_is_out_of_range_then_it_is_refused(
     seconds: int, nanos: int
@@ -142,7 +154,7 @@ def test_write_report_when_each_field_is_set_then_its_column_has_it() -> None:
         event_time=Timestamp(seconds=1, nanos=2),
         position_id="p",
         symbol="s" * 32,
-        side=2,
+        side=SIDE_SELL,
     )
     assert len(message.ListFields()) == len(pb.ExecutionReport.DESCRIPTOR.fields)
     write_report(message, record)
@@ -181,7 +193,7 @@ def test_read_decision_when_nothing_optional_is_known_then_nothing_optional_is_t
 ) -> None:
     decided(state, known=0)
     response = read_decision(state, explain=False, server_ns=5)
-    optional = {
+    optional: set[str] = {
         field.name for field in pb.DecideResponse.DESCRIPTOR.fields if field.has_presence
     }
     assert {field.name for field, _ in response.ListFields()} & optional == {"input_ages"}
@@ -211,7 +223,7 @@ def test_read_decision_when_everything_is_known_then_each_field_has_its_value(
         expires_at_ns=1_700_000_000_123_456_789,
         model_slot=1,
         session=4,
-        binding=layout.R_RISK_PER_TRADE + 1,
+        binding=reasons.R_RISK_PER_TRADE + 1,
         heartbeat_age_ns=1_999_999,
         equity_age_ns=0,
         score_age_ns=86_400_000_000_000,
@@ -251,14 +263,14 @@ def test_read_decision_when_reasons_mix_then_denials_come_first_and_notes_last(
 ) -> None:
     decided(state)
     status = state.decision[0]["status"]
-    status[layout.R_MODEL_MISSING] = layout.S_NOTE
-    status[layout.R_FEED_DEGRADED] = layout.S_NOTE
-    status[layout.R_LOT_STEP] = layout.S_CUT
-    status[layout.R_MAX_LOT] = layout.S_CUT
-    status[layout.R_POSITIONS_FULL] = layout.S_DENY
-    status[layout.R_FEED_STALE] = layout.S_DENY
-    status[layout.R_LEVERAGE] = layout.S_PASS
-    status[layout.R_POSITION_SIZE] = layout.S_NOT_APPLICABLE
+    status[reasons.R_MODEL_MISSING] = reasons.S_NOTE
+    status[reasons.R_FEED_DEGRADED] = reasons.S_NOTE
+    status[reasons.R_LOT_STEP] = reasons.S_CUT
+    status[reasons.R_MAX_LOT] = reasons.S_CUT
+    status[reasons.R_POSITIONS_FULL] = reasons.S_DENY
+    status[reasons.R_FEED_STALE] = reasons.S_DENY
+    status[reasons.R_LEVERAGE] = reasons.S_PASS
+    status[reasons.R_POSITION_SIZE] = reasons.S_NOT_APPLICABLE
     response = read_decision(state, explain=False, server_ns=0)
     assert list(response.reasons) == [101, 803, 403, 411, 105, 603]
 
@@ -267,38 +279,40 @@ def test_read_decision_when_explained_then_checks_have_their_units(state: State)
     decided(state)
     decision = state.decision[0]
     cases = {
-        layout.R_FEED_STALE: (30_000_000_000, 1_999_999, 30_000.0, 1.0, 29_999.0),
-        layout.R_PROVIDER_SCORE_LOW: (40_000_000, 87_500_000, 40.0, 87.5, -47.5),
-        layout.R_RISK_PER_TRADE: (67_500_000, 0, 67.5, 0.0, 67.5),
-        layout.R_MAX_LOT: (1_000, 0, 10.0, 0.0, 10.0),
-        layout.R_LEVERAGE: (5_000_000, 123_457, 5.0, 0.123457, 4.876543),
-        layout.R_RESERVATIONS_FULL: (8, 3, 8.0, 3.0, 5.0),
+        reasons.R_FEED_STALE: (30_000_000_000, 1_999_999, 30_000.0, 1.0, 29_999.0),
+        reasons.R_PROVIDER_SCORE_LOW: (40_000_000, 87_500_000, 40.0, 87.5, -47.5),
+        reasons.R_RISK_PER_TRADE: (67_500_000, 0, 67.5, 0.0, 67.5),
+        reasons.R_MAX_LOT: (1_000, 0, 10.0, 0.0, 10.0),
+        reasons.R_LEVERAGE: (5_000_000, 123_457, 5.0, 0.123457, 4.876543),
+        reasons.R_RESERVATIONS_FULL: (8, 3, 8.0, 3.0, 5.0),
     }
     for index, (limit, observed, *_) in cases.items():
-        decision["status"][index] = layout.S_PASS
+        decision["status"][index] = reasons.S_PASS
         decision["numbers"][index] = 1
         decision["limit"][index], decision["observed"][index] = limit, observed
-    decision["numbers"][layout.R_MAX_LOT] = 3
-    decision["lots_max"][layout.R_MAX_LOT] = 7
-    decision["status"][layout.R_MODEL_MISSING] = layout.S_NOTE
-    checks = {check.check: check for check in read_decision(state, explain=True, server_ns=0).checks}
+    decision["numbers"][reasons.R_MAX_LOT] = 3
+    decision["lots_max"][reasons.R_MAX_LOT] = 7
+    decision["status"][reasons.R_MODEL_MISSING] = reasons.S_NOTE
+    checks = {
+        check.check: check for check in read_decision(state, explain=True, server_ns=0).checks
+    }
     assert len(checks) == len(cases) + 1
-    for index, (_, _, limit, observed, headroom) in cases.items():
-        check = checks[layout.REASON_CODES[index]]  # type: ignore[index]
-        assert check.unit == layout.CHECK_UNITS[index]
-        assert (check.limit, check.observed, check.headroom) == (limit, observed, headroom)
-        assert check.HasField("lots_max") == (index == layout.R_MAX_LOT)
+    for index, (_, _, *numbers) in cases.items():
+        check = checks[reasons.REASON_CODES[index]]  # type: ignore[index]
+        assert check.unit == reasons.CHECK_UNITS[index]
+        assert [check.limit, check.observed, check.headroom] == numbers
+        assert check.HasField("lots_max") == (index == reasons.R_MAX_LOT)
     assert checks[403].lots_max == 0.07  # type: ignore[index]
     note = checks[603]  # type: ignore[index]
-    assert (note.status, note.unit, note.HasField("limit")) == (layout.S_NOTE, 0, False)
+    assert (note.status, note.unit, note.HasField("limit")) == (reasons.S_NOTE, 0, False)
 
 
 def test_read_decision_when_the_instrument_is_unknown_then_lot_numbers_are_left_out(
     state: State,
 ) -> None:
     decided(state, lot_mantissa=0, lot_scale=0)
-    state.decision[0]["status"][layout.R_MAX_LOT] = layout.S_DENY
-    state.decision[0]["numbers"][layout.R_MAX_LOT] = 3
+    state.decision[0]["status"][reasons.R_MAX_LOT] = reasons.S_DENY
+    state.decision[0]["numbers"][reasons.R_MAX_LOT] = 3
     (check,) = read_decision(state, explain=True, server_ns=0).checks
     assert not check.HasField("limit")
     assert not check.HasField("lots_max")
@@ -319,7 +333,12 @@ def test_read_decision_when_breakers_are_listed_then_times_of_zero_are_absent(
     decision["breaker_tripped_at_ns"][:2] = (1_000_000_001, 2_000_000_000)
     decision["breaker_closes_at_ns"][:2] = (0, 3_000_000_000)
     second, first = read_decision(state, explain=False, server_ns=0).breakers
-    assert (second.breaker_id, second.name, second.action, second.state) == ("id-second", "second", 5, 2)
+    assert (second.breaker_id, second.name, second.action, second.state) == (
+        "id-second",
+        "second",
+        5,
+        2,
+    )
     assert second.tripped_at == Timestamp(seconds=1, nanos=1)
     assert not second.HasField("closes_at")
     assert first.closes_at == Timestamp(seconds=3)
@@ -346,7 +365,7 @@ BAD = b"\x03\xff\xfea"
 @pytest.mark.parametrize("name", [*IDS, *SYMBOLS])
 def test_parse_when_text_is_not_utf8_then_its_field_is_named(name: str) -> None:
     number = pb.DecideRequest.DESCRIPTOR.fields_by_name[name].number
-    raw = pb.DecideRequest(side=1, atr=1.0).SerializeToString() + _tag(number) + BAD
+    raw = message_of(side=1, atr=1.0).SerializeToString() + _tag(number) + BAD
     with pytest.raises(InvalidFieldError) as refused:
         parse(pb.DecideRequest, raw)
     assert (refused.value.field, refused.value.problem) == (name, "is not valid UTF-8")

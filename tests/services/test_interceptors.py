@@ -37,7 +37,9 @@ class Service(reference_pb2_grpc.ReferenceServiceServicer):
     def __init__(self, fail: Any) -> None:
         self._fail = fail
 
-    async def GetInstrument(self, request: Any, context: Any) -> Any:
+    async def GetInstrument(  # noqa: N802 - the name of the contract
+        self, _request: Any, _context: Any
+    ) -> Any:
         self._fail()
         return pb.GetInstrumentResponse()
 

@@ -111,7 +111,7 @@ def test_create_when_one_symbol_row_is_bad_then_nothing_is_stored(
         await refusal(parts.risk.CreateRiskConfiguration(create(bad)))
         with psycopg.connect(database_url) as opened:
             for table in ("risk_configuration", "symbol_risk_configuration"):
-                count = opened.execute(f"SELECT count(*) FROM riskgate.{table}").fetchone()  # type: ignore[arg-type]  # noqa: S608 - two fixed names
+                count = opened.execute(f"SELECT count(*) FROM riskgate.{table}").fetchone()  # noqa: S608 - two fixed names
                 assert count == (0,)
             newest = opened.execute("SELECT version FROM riskgate.state_version").fetchone()
         assert newest == (version,)

@@ -1,0 +1,107 @@
+"""After an upgrade: encode every entity anew when the rows in the outbox follow another layout.
+
+It is one admin change, so engines see either the old rows or all the new ones under new versions.
+"""
+
+from collections.abc import AsyncIterator
+from typing import Final
+
+from riskgate.v1 import state_pb2
+from server import feed
+from server.changes import (
+    account_rows,
+    breaker_rows,
+    instrument_rows,
+    model_rows,
+    provider_rows,
+    risk_configuration_rows,
+)
+from server.hotpath.layout import LAYOUT_VERSION
+from server.record.admin_change import Note, admin_change
+from server.record.circuit_breakers import CircuitBreakerRepository
+from server.record.models import ModelRepository
+from server.record.pool import Database, Pool
+from server.record.providers import ProviderRepository
+from server.record.reference import AccountRepository, InstrumentRepository
+from server.record.risk_configurations import RiskConfigurationRepository
+
+_PAGE: Final = 1_000
+_NOTE: Final = Note(reason="layout of the rows changed")
+_OUTDATED: Final = """
+SELECT 1 AS outdated FROM riskgate.state_change AS old WHERE layout_version <> %s
+AND NOT EXISTS (SELECT 1 FROM riskgate.state_change AS newer WHERE newer.kind = old.kind
+                AND newer.key = old.key AND newer.version > old.version) LIMIT 1"""
+_KEYS: Final = "SELECT DISTINCT kind, key FROM riskgate.state_change"
+
+Encoded = tuple[state_pb2.ChangeKind, str, bytes]
+
+
+async def reencode_outdated(pool: Pool) -> int:
+    """Publish every entity in the layout of this release if any has another.
+
+    Returns:
+        How many entities were encoded anew.
+
+    Raises:
+        UnavailableError: PostgreSQL is away.
+    """
+    async with admin_change(pool, _NOTE) as change:
+        found = await (await change.database.execute(_OUTDATED, [LAYOUT_VERSION])).fetchone()
+        if found is None:
+            return 0
+        named = await (await change.database.execute(_KEYS)).fetchall()
+        entities = {(kind, key): rows async for kind, key, rows in _entities(change.database)}
+        # What is gone stays gone, in the new layout too.
+        gone = {(row["kind"], row["key"]): b"" for row in named} | entities
+        for (kind, key), rows in sorted(gone.items()):
+            await change.publish(kind, key, rows)
+        await change.audit("reencode", "state", str(LAYOUT_VERSION), new={"entities": len(gone)})
+        return len(gone)
+
+
+async def _entities(database: Database) -> AsyncIterator[Encoded]:
+    after: list[str] | None = None
+    instruments = InstrumentRepository()
+    while found := await instruments.page(database, after=after, limit=_PAGE):
+        for each in found:
+            yield state_pb2.CHANGE_KIND_INSTRUMENT, each.symbol, instrument_rows(each)
+        after = [found[-1].symbol]
+    after, accounts = None, AccountRepository()
+    while page := await accounts.page(database, after=after, limit=_PAGE):
+        for account in page:
+            key = feed.account_key(account.account_id)
+            yield state_pb2.CHANGE_KIND_ACCOUNT, key, account_rows(account)
+        after = [page[-1].account_id]
+    after, providers = None, ProviderRepository()
+    while batch := await providers.page(database, after=after, limit=_PAGE):
+        for provider in batch:
+            key = feed.provider_key(provider.provider_id, provider.provider_type)
+            yield state_pb2.CHANGE_KIND_PROVIDER, key, provider_rows(provider)
+        after = [batch[-1].provider_id, batch[-1].provider_type]
+    async for encoded in _limits(database):
+        yield encoded
+
+
+async def _limits(database: Database) -> AsyncIterator[Encoded]:
+    after: list[str] | None = None
+    configurations = RiskConfigurationRepository()
+    while found := await configurations.page(database, account_id="", after=after, limit=_PAGE):
+        for each in found:
+            if each.configuration.is_active:
+                key = feed.account_key(each.configuration.account_id)
+                rows = risk_configuration_rows(each.configuration)
+                yield state_pb2.CHANGE_KIND_RISK_CONFIGURATION, key, rows
+        after = [found[-1].configuration.account_id, found[-1].configuration.config_id]
+    after, breakers = None, CircuitBreakerRepository()
+    while page := await breakers.page(database, account_id="", after=after, limit=_PAGE):
+        for stored in page:
+            key = str(stored.breaker_id)
+            yield state_pb2.CHANGE_KIND_BREAKER, key, breaker_rows(stored.breaker, key)
+        after = [page[-1].breaker.account_id, page[-1].breaker.name]
+    after, models = None, ModelRepository()
+    while versions := await models.page(database, purpose="", after=after, limit=_PAGE):
+        for row in versions:
+            if row["status"] == "active":
+                rows = model_rows(row["purpose"], row["digest"], row["version"], row["serial"])
+                yield state_pb2.CHANGE_KIND_MODEL, row["purpose"], rows
+        after = [versions[-1]["purpose"], versions[-1]["version"]]
