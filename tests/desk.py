@@ -1,5 +1,6 @@
 """One account, one instrument, one provider: the smallest set-up in which a decision can be worked by hand."""
 
+import itertools
 from typing import Any, Final
 
 import numpy as np
@@ -59,6 +60,7 @@ _LIMITS: Final = (
     "daily_max_drawdown_ppm", "weekly_max_drawdown_ppm", "monthly_max_drawdown_ppm",
     "max_correlated_exposure_ppm", "min_provider_score_micropoints",
 )  # fmt: skip
+_MARKS: Final = itertools.count()
 
 
 class Desk:
@@ -125,7 +127,8 @@ class Desk:
         row["timezone"] = words("Etc/UTC", 4)
         row["currency"] = currency_word(currency)
         row["equity_micros"] = equity * MICROS
-        row["equity_at_ns"] = NOW_NS
+        # An account that is put again takes a new equity only with a newer mark.
+        row["equity_at_ns"] = NOW_NS - SECOND_NS + next(_MARKS)
         row["equity_max_age_ns"] = NOT_SET
         row["reservation_ttl_ns"] = 30 * SECOND_NS
         row["trading_state"] = 1

@@ -4,6 +4,7 @@ import asyncio
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import numpy as np
 import psycopg
@@ -195,11 +196,12 @@ def test_publisher_when_quiet_then_heartbeats_prove_the_newest_version(
 def test_publisher_when_postgres_refuses_then_heart_beats_on_and_says_record_away(
     database_url: str, redis_url: str, tmp_path: Path
 ) -> None:
-    name = database_url.rpartition("/")[2]
+    parts_of_url = urlsplit(database_url)
+    name = parts_of_url.path.removeprefix("/")
+    elsewhere = urlunsplit(parts_of_url._replace(path="/postgres"))
 
     def allow(*, connections: bool) -> None:
-        admin = database_url.rpartition("/")[0] + "/postgres"
-        with psycopg.connect(admin, autocommit=True) as connection:
+        with psycopg.connect(elsewhere, autocommit=True) as connection:
             connection.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS {connections}')
             if not connections:
                 connection.execute(

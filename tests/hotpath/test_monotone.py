@@ -1,9 +1,9 @@
 """What must never turn the wrong way: monotone scores and sizes, and no more risk than allowed (S0-41, S0-44 to S0-49)."""
 
 from functools import lru_cache
-from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -37,7 +37,7 @@ def _price(ticks: int) -> float:
 
 
 def _score(*figures: int) -> int:
-    fault = SimpleNamespace(fault=0)
+    fault = np.zeros(1, np.dtype([("fault", np.int64)]))[0]
     policy = default_policy_row()[0]
     return int(score_micropoints_nb(fault, policy, *figures))
 

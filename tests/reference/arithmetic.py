@@ -34,10 +34,17 @@ class Exact:
     def ppm(self, value: int, ratio_ppm: int, *, up: bool = False) -> int:
         return self.mul_div(value, ratio_ppm, PPM, up=up)
 
+    @staticmethod
+    def allowance(whole: int, ratio_ppm: int) -> int:
+        """Return a share of some money as a limit; one beyond int64 is the largest number there is."""
+        return min(whole * ratio_ppm // PPM, INT64_MAX)
+
     def steps(self, money: int, per_lot: int, instrument: Any) -> int:
-        """Return the lot steps that some money pays for."""
+        """Return the lot steps that some money pays for; more than int64 holds are the most it holds."""
         per_step = self.mul_div(per_lot, instrument.lot_mantissa, 1)
-        return max(0, self.mul_div(money, instrument.lot_scale, per_step))
+        if per_step <= 0:
+            return 0
+        return min(max(0, money * instrument.lot_scale // per_step), INT64_MAX)
 
     def cost(self, lot_steps: int, per_lot: int, instrument: Any) -> int:
         """Return the money that some lot steps cost."""
@@ -59,12 +66,12 @@ class Exact:
 def price_ticks(price: float, instrument: Any) -> tuple[int, int]:
     """Return (ticks, 0), or (0, the problem) of a finite price > 0."""
     exact = price / instrument.tick_size
-    if not math.isfinite(exact) or round(exact) > PRICE_TICKS_MAX:
+    if not math.isfinite(exact):
         return 0, P_RANGE
     ticks = round(exact)
     if abs(exact - ticks) > 1e-6:
         return 0, P_OFF_TICK
-    return (ticks, 0) if ticks >= 1 else (0, P_RANGE)
+    return (ticks, 0) if 1 <= ticks <= PRICE_TICKS_MAX else (0, P_RANGE)
 
 
 def nearest_ticks(price: float, instrument: Any) -> int:

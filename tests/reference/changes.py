@@ -106,20 +106,21 @@ class Changes:
 
     def _breaker(self, rows: list[Any], *, deleted: bool) -> bool:
         row, books = rows[0], self.books
-        account = self._known_account(row.account_id)
+        known = books.breakers.get(row.breaker_id)
+        if deleted:
+            if known is None:
+                return False
+            row = known[1].definition._replace(enabled=0)
+        account = known[0] if known else self._known_account(row.account_id)
         if account is None:
             return False
         books.roll(account)
-        if deleted:
-            row = row._replace(enabled=0)
-        known = books.breakers.get(row.breaker_id)
         if known is None:
             breaker = Breaker(row)
             books.breakers[row.breaker_id] = (account, breaker)
             account.breakers.append(breaker)
         else:
-            account, breaker = known
-            breaker.definition = row
+            known[1].definition = row
         books.refresh(account)
         return True
 

@@ -127,12 +127,7 @@ class Decisions:
         sizing.slippage(case)
         sizing.buffer(case)
         sizing.stops(case)
-        case.replaced = self.books.find_hold(case.account, request.replaces_client_order_id)
-        if case.replaced is not None and not case.replaced.in_use:
-            case.replaced = None
-        if case.replaced is not None:
-            hold = case.replaced
-            self.books.shift_hold(hold, -1, hold.left, hold.risk, hold.notional)
+        self._set_aside(case)
         case.net = case.account.positions.get((request.symbol, NO_ID))
         sizing.size(case)
         sizing.position_drawdown(case)
@@ -140,6 +135,13 @@ class Decisions:
             sizing.caps(case)
             self._price_hold(case)
         self._judge_room(case)
+
+    def _set_aside(self, case: Judgement) -> None:
+        """Take the hold of the order to be replaced out of all sums."""
+        hold = self.books.find_hold(case.account, case.request.replaces_client_order_id)
+        if hold is not None and hold.in_use:
+            case.replaced = hold
+            self.books.shift_hold(hold, -1, hold.left, hold.risk, hold.notional)
 
     def _price_hold(self, case: Judgement) -> None:
         """Work out what a hold would cost, so that sums out of range deny instead of wrapping."""
@@ -162,7 +164,10 @@ class Decisions:
 
     def _judge_exit(self, case: Judgement) -> None:
         books, request = self.books, case.request
+        self._set_aside(case)
         row = case.account.positions.get((request.symbol, request.position_id))
+        count, capacity = books.holds_in_use, books.capacity.reservations
+        case.check(R_RESERVATIONS_FULL, denied=count >= capacity, limit=capacity, observed=count)
         unknown = row is None or row.net == 0
         case.check(R_POSITION_UNKNOWN, denied=unknown)
         if unknown:
@@ -191,8 +196,6 @@ class Decisions:
                 case.set(S_DENY, R_LOT_STEP)
         case.set(clipped, R_EXIT_CLIPPED, available, 0)
         case.lots_max[R_EXIT_CLIPPED] = available
-        count, capacity = books.holds_in_use, books.capacity.reservations
-        case.check(R_RESERVATIONS_FULL, denied=count >= capacity, limit=capacity, observed=count)
 
     # --- Conclusion ---------------------------------------------------------------------------
 

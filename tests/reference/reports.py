@@ -66,6 +66,9 @@ class Reports:
             field = "cumulative_lots" if report.present & REPORT_HAS_CUMULATIVE else "lots"
             if lot_steps(getattr(report, field), instrument) is None:
                 return self._refused(REPORT_INVALID, fault("lots", P_RANGE))
+            priced = report.present & REPORT_HAS_PRICE
+            if hold is None and priced and not nearest_ticks(report.price, instrument):
+                return self._refused(REPORT_INVALID, fault("price", P_RANGE))
             if not books.has_room_for_positions(self._rows_needed(account, report, hold)):
                 return self._refused(REPORT_FULL)
         books.sequence += 1

@@ -250,7 +250,7 @@ class Sizing:
             return
         exact, instrument, equity = case.exact, case.instrument, case.account.equity
         per_lot = case.answer["notional_per_lot_micros"]
-        allowed = exact.ppm(equity, ratio)
+        allowed = exact.allowance(equity, ratio)
         exposed = 0
         if case.net is not None:
             exposed = max(0, case.sign * case.net.net + case.net.held[case.request.side])
@@ -264,7 +264,7 @@ class Sizing:
             case.skip(reason)
             return
         exact, equity = case.exact, case.account.equity
-        room = max(0, exact.ppm(equity, ratio) - used)
+        room = max(0, exact.allowance(equity, ratio) - used)
         steps_max = exact.steps(room, case.answer["notional_per_lot_micros"], case.instrument)
         case.cap(reason, steps_max, ratio, exact.mul_div(used, PPM, equity, up=True))
 
@@ -277,7 +277,7 @@ class Sizing:
         if account.start[period] == 0:
             return
         base = account.base[period]
-        limit = exact.ppm(base, ratio)
+        limit = exact.allowance(base, ratio)
         lost = exact.kept(max(0, base - account.equity) + account.held_risk + account.open_risk)
         room = max(0, limit - lost)
         steps_max = exact.steps(room, case.answer["loss_per_lot_micros"], case.instrument)

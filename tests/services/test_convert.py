@@ -1,4 +1,4 @@
-"""Every field of the decision port in and out, bad values, and bytes that are no message."""
+"""Every field of the decision port in and out, and the values that cannot be packed."""
 
 import math
 from typing import Any
@@ -18,7 +18,6 @@ from server.services.convert import (
     write_report,
     write_request,
 )
-from server.services.parse import parse, split_fields
 
 IDS = (
     "client_order_id",
@@ -357,59 +356,3 @@ def test_read_report_result_when_the_instrument_is_known_then_steps_become_lots(
     assert (response.equity, response.held_lots, response.position_lots) == (10_000.5, 0.07, -0.24)
     result["lot_scale"] = 0
     assert read_report_result(state).held_lots == 0.0
-
-
-BAD = b"\x03\xff\xfea"
-
-
-@pytest.mark.parametrize("name", [*IDS, *SYMBOLS])
-def test_parse_when_text_is_not_utf8_then_its_field_is_named(name: str) -> None:
-    number = pb.DecideRequest.DESCRIPTOR.fields_by_name[name].number
-    raw = message_of(side=1, atr=1.0).SerializeToString() + _tag(number) + BAD
-    with pytest.raises(InvalidFieldError) as refused:
-        parse(pb.DecideRequest, raw)
-    assert (refused.value.field, refused.value.problem) == (name, "is not valid UTF-8")
-
-
-def test_parse_when_text_in_a_nested_item_is_bad_then_the_path_names_it() -> None:
-    item = _tag(pb.DecideRequest.DESCRIPTOR.fields_by_name["symbol"].number) + BAD
-    good = pb.DecideRequest(account_id="a").SerializeToString()
-    raw = b"".join(b"\x0a" + bytes([len(one)]) + one for one in (good, item))
-    with pytest.raises(InvalidFieldError) as refused:
-        parse(pb.DecideBatchRequest, raw)
-    assert refused.value.field == "requests[1].symbol"
-    report = _tag(pb.ExecutionReport.DESCRIPTOR.fields_by_name["report_id"].number) + BAD
-    with pytest.raises(InvalidFieldError) as refused:
-        parse(pb.ReportExecutionRequest, b"\x0a" + bytes([len(report)]) + report)
-    assert refused.value.field == "report.report_id"
-
-
-@pytest.mark.parametrize("raw", [b"\xff", b"\x0a\xff", b"\x0a\x05ab", b"\x07\x07\x07", b"\0"])
-def test_parse_when_bytes_are_no_message_then_the_request_is_named(raw: bytes) -> None:
-    with pytest.raises(InvalidFieldError) as refused:
-        parse(pb.DecideRequest, raw)
-    assert refused.value.field == "request"
-    with pytest.raises(InvalidFieldError):
-        split_fields(raw)
-
-
-def test_parse_when_bytes_are_random_then_only_typed_errors_come_out() -> None:
-    random = np.random.Generator(np.random.PCG64(7))
-    good = pb.DecideRequest(
-        account_id="A", symbol="EURUSD", entry_price=1.1, sent_at=Timestamp(seconds=1)
-    ).SerializeToString()
-    refused = 0
-    for _ in range(20_000):
-        raw = bytearray(good)
-        for _ in range(int(random.integers(1, 6))):
-            raw[random.integers(len(raw))] = random.integers(256)
-        try:
-            write_request(parse(pb.DecideRequest, bytes(raw)), np.zeros(1, records.REQUEST))
-        except InvalidFieldError:
-            refused += 1
-    assert refused > 1_000
-
-
-def _tag(number: int) -> bytes:
-    value = number << 3 | 2
-    return bytes([value]) if value < 128 else bytes([value & 127 | 128, value >> 7])
