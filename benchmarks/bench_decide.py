@@ -29,7 +29,7 @@ COUNTED = 100_000
 STEP_NS = 5_000
 
 
-_clock_gettime = types.ExternalFunction("clock_gettime", types.int32(types.int32, types.int64))
+_clock_gettime: Any = types.ExternalFunction("clock_gettime", types.int32(types.int32, types.int64))
 _MONOTONIC = 1
 
 

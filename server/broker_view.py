@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from server.hotpath.memory import State
 
 Rows = np.ndarray[Any, np.dtype[Any]]
+_VALUES = ("engine_value", "broker_value")
 
 
 class BrokerPosition(NamedTuple):
@@ -111,7 +112,11 @@ def _read_difference(state: State, row: Rows, orders: list[BrokerOrder]) -> Diff
     subject = int(row["subject"])
     if subject == DIFFERENCE_EQUITY:
         return Difference(
-            "equity", "", "", row["engine_value"] / MICROS, row["broker_value"] / MICROS
+            "equity",
+            "",
+            "",
+            float(row["engine_value"]) / MICROS,
+            float(row["broker_value"]) / MICROS,
         )
     if subject == DIFFERENCE_ORDER:
         order = orders[int(row["row"])]
@@ -124,5 +129,5 @@ def _read_difference(state: State, row: Rows, orders: list[BrokerOrder]) -> Diff
         label = f"decision {int(source['decision_id'])}"
     instrument = state.instruments.rows[int(source["instrument_row"])]
     step = float(instrument["lot_mantissa"]) / float(instrument["lot_scale"])
-    values = (round(float(row[column]) * step, 8) for column in ("engine_value", "broker_value"))
-    return Difference(name, text(instrument["symbol"]), label, *values)
+    believed, said = (round(float(row[column]) * step, 8) for column in _VALUES)
+    return Difference(name, text(instrument["symbol"]), label, believed, said)

@@ -209,6 +209,9 @@ class Engine:
         remembered = self.state.idempotency.rows[row]
         start = int(engine["answer_head"])
         data = np.frombuffer(answer, np.uint8)
+        if int(engine["answer_used"]) + len(data) > len(ring):
+            # Kept as unanswered: a repetition is refused rather than given another order's bytes.
+            return
         first = min(len(data), len(ring) - start)
         ring[start : start + first] = data[:first]
         ring[: len(data) - first] = data[first:]
@@ -243,7 +246,8 @@ class Engine:
         """Apply a REPORT record; return a copy of the REPORT_RESULT record."""
         self.state.report[0] = report
         self.state.report_result[0]["outcome"] = self.report(reading_ns)
-        return self.state.report_result[0].copy()
+        result: Rows = self.state.report_result[0].copy()
+        return result
 
     def sync(
         self,
@@ -262,8 +266,9 @@ class Engine:
             NotFoundError: the account or a symbol is unknown; nothing has changed.
         """
         account_row = self._find_live(self.state.accounts, "account", account_id, ID_WORDS)
-        for item in (*positions, *orders):
-            self._find_live(self.state.instruments, "symbol", item.symbol, SYMBOL_WORDS)
+        symbols = {item.symbol for item in positions} | {item.symbol for item in orders}
+        for symbol in symbols:
+            self._find_live(self.state.instruments, "symbol", symbol, SYMBOL_WORDS)
         differences = np.zeros(DIFFERENCES_MAX, DIFFERENCE)
         count = sync_nb(
             self._memory,
@@ -314,7 +319,7 @@ def key_row(kind: int, key: str) -> Rows | None:
 
 def _write_provider_key(row: Rows, key: str) -> None:
     kind, _, provider_id = key.partition(":")
-    row["provider_type"] = int(kind)
+    row["provider_type"] = _PROVIDER_TYPES[kind]
     row["provider_id"][0] = words(provider_id)
 
 
@@ -331,6 +336,7 @@ def _write_words(column: str, count: int) -> Callable[[Rows, str], None]:
     return write
 
 
+_PROVIDER_TYPES = {"channel_source": 1, "user": 2}
 _WRITE_KEY: dict[int, Callable[[Rows, str], None]] = {
     INSTRUMENT: _write_words("symbol", SYMBOL_WORDS),
     ACCOUNT: _write_words("account_id", ID_WORDS),

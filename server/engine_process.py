@@ -1,9 +1,10 @@
 """The engine process: the one engine, its decision port, its feed, its calendar and its metrics.
 
 Start: the ports are bound at once and answer NOT_SERVING and UNAVAILABLE, the kernels are compiled
-or taken from the cache, then the state is loaded; only when it is whole does the port serve. Losing
-Redis later does not end that: the age of the feed decides then. SIGTERM: NOT_SERVING, no new calls,
-running ones get their time, exit 0.
+or taken from the cache, then the state is loaded; only when it is whole and a heartbeat has vouched
+for it does the port serve. Without a publisher it serves all the same after a while: new risk is
+then denied, exits are not. Losing Redis later does not end that: the age of the feed decides then.
+SIGTERM: NOT_SERVING, no new calls, running ones get their time, exit 0.
 """
 
 import asyncio
@@ -42,6 +43,8 @@ PORT_BYTES_MAX: Final = 4 * 1024 * 1024
 CONCURRENT_CALLS_MAX: Final = 4_096
 METADATA_BYTES_MAX: Final = 8_192
 _HEALTH_INTERVAL_S: Final = 0.05
+# Twice the longest pause between two heartbeats.
+HEARTBEAT_WAIT_S: Final = 2.0
 _SERVING: Final = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING: Final = health_pb2.HealthCheckResponse.NOT_SERVING
 SWITCH_INTERVAL_S: Final = 0.0005
@@ -131,7 +134,7 @@ class EngineProcess:
             settings.metrics_listen,
             EngineMetrics(engine, intake, self._counts, feeds.redis, feeds.models),
         )
-        work = asyncio.create_task(self._work(feeds, intake), name="engine")
+        work = asyncio.create_task(self._work(engine, feeds, intake), name="engine")
         stopped = asyncio.create_task(stop.wait(), name="stop")
         try:
             await asyncio.wait([work, stopped], return_when=asyncio.FIRST_COMPLETED)
@@ -147,7 +150,7 @@ class EngineProcess:
             await asyncio.to_thread(metrics.shutdown)
             log.info("decision port is closed")
 
-    async def _work(self, feeds: Feeds, intake: Intake) -> None:
+    async def _work(self, engine: Engine, feeds: Feeds, intake: Intake) -> None:
         """Warm up, load the state, then keep the engine supplied for ever."""
         started_s = time.monotonic()
         await asyncio.to_thread(warm_kernels)
@@ -157,6 +160,7 @@ class EngineProcess:
             feeds.start()
             while not feeds.is_settled():  # noqa: ASYNC110 - it waits for threads
                 await asyncio.sleep(_HEALTH_INTERVAL_S)
+            await _wait_for_heartbeat(engine)
             self._is_ready = True
             await self._say(_SERVING)
             log.info("the state is current after %.1f s", time.monotonic() - started_s)
@@ -196,6 +200,16 @@ class EngineProcess:
     async def _say(self, status: Any) -> None:
         for name in ("", SERVICE_NAME):
             await self._health.set(name, status)
+
+
+async def _wait_for_heartbeat(engine: Engine) -> None:
+    """Wait a moment for the first heartbeat: without one every new risk would be denied."""
+    ends_at_s = time.monotonic() + HEARTBEAT_WAIT_S
+    while not engine.state.engine[0]["heartbeat_at_ns"]:
+        if time.monotonic() >= ends_at_s:
+            log.warning("no heartbeat: new risk is denied until the publisher is back")
+            return
+        await asyncio.sleep(_HEALTH_INTERVAL_S)
 
 
 def _new_engine(settings: Settings) -> Engine:

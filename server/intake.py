@@ -11,8 +11,8 @@ import threading
 import time
 from typing import Final, Protocol
 
-# About 5 ms of work for the owner.
-WAITING_MAX: Final = 512
+# About 3 ms of work for the owner.
+WAITING_MAX: Final = 128
 TICK_INTERVAL_S: Final = 0.1
 _FULL_PAUSE_S: Final = 0.001
 NO_SLOT: Final = -1

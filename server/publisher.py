@@ -90,6 +90,8 @@ class Publisher:
         self._wake = asyncio.Event()
         self._stopping = False
         self._must_rebuild = False
+        # What was last said of each store.
+        self._said = {"record": "there", "redis": "there"}
 
     @property
     def published_version(self) -> int:
@@ -161,9 +163,9 @@ class Publisher:
                 while await self._publish_batch():
                     pass
             except (UnavailableError, TimeoutError) as error:
-                log.warning("record is away: %s", error)
+                self._say("record", f"away: {error}")
             except (RedisError, OSError) as error:
-                log.warning("redis is away: %s", error)
+                self._say("redis", f"away: {error}")
             except Exception:
                 # A defect must not end the feed for good: readers see its age, the log says why.
                 log.exception("publishing failed")
@@ -177,6 +179,7 @@ class Publisher:
         async with asyncio.timeout(RECORD_TIMEOUT_S):
             entries = await self._outbox.after(self._published, BATCH_LENGTH)
         self._record_seen_s = time.monotonic()
+        self._say("record", "there")
         if self._stopping or not entries or self._generation is None:
             return False
         if any(entry.layout_version != LAYOUT_VERSION for entry in entries):
@@ -208,8 +211,9 @@ class Publisher:
             if self._generation is not None:
                 try:
                     await self._beat(self._generation)
+                    self._say("redis", "there")
                 except (RedisError, OSError) as error:
-                    log.warning("heartbeat failed: %s", error)
+                    self._say("redis", f"away: {error}")
             spent_s = time.monotonic() - started_s
             await asyncio.sleep(max(0.0, self._heartbeat_interval_s - spent_s))
 
@@ -222,6 +226,12 @@ class Publisher:
         (result,) = await self._call_all("heartbeat", keys, [call])
         if result == -1:
             self._lose_alignment("the state is gone, replaced or behind")
+
+    def _say(self, store: str, condition: str) -> None:
+        # An outage is tried several times a second and is one line all the same.
+        if self._said[store] != condition:
+            self._said[store] = condition
+            log.warning("%s is %s", store, condition)
 
     def _lose_alignment(self, reason: str) -> None:
         log.warning("redis no longer holds our state: %s", reason)
@@ -241,7 +251,7 @@ class Publisher:
                 newest = await self._outbox.newest_version()
             self._record_seen_s = time.monotonic()
         except (UnavailableError, TimeoutError) as error:
-            log.warning("record is away: %s", error)
+            self._say("record", f"away: {error}")
         found = await self._redis.mget(feed.GENERATION_KEY, feed.VERSION_KEY, feed.LAYOUT_KEY)
         generation, version, layout = (None if text is None else int(text) for text in found)
         if (

@@ -1,4 +1,4 @@
-"""One account, one instrument, one provider: the smallest set-up in which a decision can be worked by hand."""
+"""One account, one instrument, one provider: set up so that a decision can be worked by hand."""
 
 import itertools
 from typing import Any, Final
@@ -56,10 +56,16 @@ EURUSD: Final[dict[str, Any]] = {
     "max_lot_steps": 10**9,
 }
 _LIMITS: Final = (
-    "position_max_drawdown_ppm", "max_position_size_ppm", "max_leverage_ppm", "position_trailing_stop_ppm",
-    "daily_max_drawdown_ppm", "weekly_max_drawdown_ppm", "monthly_max_drawdown_ppm",
-    "max_correlated_exposure_ppm", "min_provider_score_micropoints",
-)  # fmt: skip
+    "position_max_drawdown_ppm",
+    "max_position_size_ppm",
+    "max_leverage_ppm",
+    "position_trailing_stop_ppm",
+    "daily_max_drawdown_ppm",
+    "weekly_max_drawdown_ppm",
+    "monthly_max_drawdown_ppm",
+    "max_correlated_exposure_ppm",
+    "min_provider_score_micropoints",
+)
 _MARKS: Final = itertools.count()
 
 
@@ -188,8 +194,9 @@ class Desk:
                 row[name] = value
                 row["present"] |= bit
         if isinstance(self.subject, Engine):
-            result, answer = self.subject.decide_record(row[0], NOW_NS)
-        else:
-            result, answer = self.subject.decide(row[0], NOW_NS)
-        assert result == DECIDED, (result, answer["field"], answer["problem"])
+            result, record = self.subject.decide_record(row[0], NOW_NS)
+            assert result == DECIDED
+            return record
+        result, answer = self.subject.decide(row[0], NOW_NS)
+        assert result == DECIDED
         return answer

@@ -163,7 +163,7 @@ class Twins:
             if numbers[index] & 1 and index in answer["limit"]:
                 yield from _differ(f"limit[{index}]", limits[index], answer["limit"][index])
                 yield from _differ(f"observed[{index}]", observed[index], answer["observed"][index])
-            elif status == S_DENY or expected == S_DENY:
+            elif S_DENY in {status, expected}:
                 yield from _differ(
                     f"numbers[{index}]", numbers[index] & 1, index in answer["limit"]
                 )
@@ -182,7 +182,7 @@ class Twins:
         for column in columns:
             yield from _differ(column, result[column], expected[column])
 
-    # --- What lies below the answers ----------------------------------------------------------
+    # --- What lies below the answers ------------------------------------------------------------
 
     def compare_state(self) -> list[Difference]:
         """Compare every sum of every account, position and exposure."""
@@ -233,7 +233,8 @@ class Twins:
                 at = int(row["next_position"])
             yield from _differ("positions", seen, len(account.positions))
         for row in _rows_of(state.exposures):
-            # An instrument without a group is its own: a negative row keeps it apart from a group of its name.
+            # An instrument without a group is its own: a negative row keeps it apart from a group
+            # of its name.
             owner = state.accounts.rows[abs(row["account_row"])]["account_id"].tobytes()
             group = (bool(row["account_row"] < 0), row["correlation_group"].tobytes())
             exposure = books.accounts[owner].exposures.get(group)

@@ -27,9 +27,8 @@ def control(data_dir: DataDir = None) -> None:
     run_control(settings)
 
 
-def warm(data_dir: DataDir = None) -> None:
+def warm() -> None:
     """Compile the kernels into the cache, so that the next engine starts quickly."""
-    settings = _load(data_dir)
     from server.engine_process import warm_kernels
 
     warm_kernels()

@@ -75,6 +75,9 @@ def put_account_nb(state: Any, change: Any, deleted: bool, now_ns: int) -> bool:
     if row == 0:
         return False
     account = account_at(state, row)
+    if account.alive != 0:
+        # Windows that have begun meanwhile start from the equity before this mark.
+        roll_account_nb(state, row, now_ns)
     account.alive = 0 if deleted else 1
     if deleted:
         return True

@@ -21,8 +21,9 @@ from server.hotpath.table import find_nb, link_nb, unlink_nb
 
 KEY_WORDS = 1 + ID_WORDS
 DROPPED_MAX = 64
-ANSWER_BYTES_MAX = 16_384
-"""No answer is larger; so much must be free before a decision is made."""
+ANSWER_ROOM_SHARE = 4
+ANSWER_ROOM_BYTES = 1 << 22
+"""So much must be free before a decision is made: a whole batch is judged before it is stored."""
 
 _SEED = i64(0x2545F4914F6CDD1D)
 _MULTIPLIER = i64(-4417276706812531889)
@@ -73,7 +74,8 @@ def _is_full_nb(state: Any, account_row: int) -> bool:
     return (
         engine.idempotency_count >= capacity
         or account_at(state, account_row).idempotency_count >= max(capacity // 8, 1)
-        or engine.answer_used + 2 * ANSWER_BYTES_MAX > state.answer_capacity
+        or state.answer_capacity - engine.answer_used
+        < min(ANSWER_ROOM_BYTES, state.answer_capacity // ANSWER_ROOM_SHARE)
     )
 
 

@@ -56,7 +56,7 @@ def cache_folder() -> Path:
     return base / "kernels" / sources_digest(Path(__file__).parent)
 
 
-numba.config.CACHE_DIR = str(cache_folder())
+numba.config.CACHE_DIR = str(cache_folder())  # type: ignore[attr-defined]
 
 
 def kernel(function: Function) -> Function:

@@ -33,7 +33,7 @@ from server.hotpath.reasons import (
     S_NOT_APPLICABLE,
 )
 from server.hotpath.sizing import stricter_nb
-from server.hotpath.units import UP, add_nb, cost_nb, mul_div_nb, scale_nb, steps_nb
+from server.hotpath.units import UP, add_nb, allowance_nb, cost_nb, mul_div_nb, steps_nb
 
 
 @kernel
@@ -70,7 +70,7 @@ def _notional_cap_nb(state: Any, reason: int, limit_ppm: int, used_micros: int) 
         return
     instrument = instrument_at(state, work.instrument_row)
     equity = account_at(state, work.account_row).equity_micros
-    room = max(add_nb(state, scale_nb(state, equity, limit_ppm), -used_micros), i64(0))
+    room = max(add_nb(state, allowance_nb(equity, limit_ppm), -used_micros), i64(0))
     steps = steps_nb(
         state, room, decision.notional_per_lot_micros, instrument.lot_mantissa, instrument.lot_scale
     )
@@ -96,7 +96,7 @@ def _position_cap_nb(state: Any, limit_ppm: int) -> None:
     per_lot = decision.notional_per_lot_micros
     allowed = steps_nb(
         state,
-        scale_nb(state, equity, limit_ppm),
+        allowance_nb(equity, limit_ppm),
         per_lot,
         instrument.lot_mantissa,
         instrument.lot_scale,
@@ -120,7 +120,7 @@ def _budget_cap_nb(
         return
     instrument = instrument_at(state, work.instrument_row)
     account = account_at(state, work.account_row)
-    limit = scale_nb(state, base_micros, limit_ppm)
+    limit = allowance_nb(base_micros, limit_ppm)
     lost = max(base_micros - account.equity_micros, i64(0))
     observed = add_nb(
         state, lost, add_nb(state, account.held_risk_micros, account.open_risk_micros)

@@ -119,7 +119,7 @@ reports_of = part_reference(MEMORY, "reports_table", TABLE)
 @kernel
 def words_at_nb(address: int, count: int) -> Any:
     """Return `count` words at an address as an int64 array."""
-    return numba.carray(pointer_to(address), (count,), np.int64)
+    return numba.carray(pointer_to(address), (count,), np.int64)  # type: ignore[attr-defined]
 
 
 class Capacity(NamedTuple):
@@ -193,11 +193,12 @@ def new_state(capacity: Capacity) -> State:
         memory[name] = part.ctypes.data
     memory["wheel"] = wheel.ctypes.data
     memory["answer_capacity"] = capacity.answer_bytes
-    return State(
-        memory=memory,
-        wheel=wheel,
-        answers=np.zeros(capacity.answer_bytes, np.uint8),
-        models=new_model_tables(),
+    fields: dict[str, Any] = {
+        "memory": memory,
+        "wheel": wheel,
+        "answers": np.zeros(capacity.answer_bytes, np.uint8),
+        "models": new_model_tables(),
         **parts,
         **tables,
-    )
+    }
+    return State(**fields)

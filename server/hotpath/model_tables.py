@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from server.hotpath.encodings import fill_levels, pack_text
+from server.hotpath.encoding_index import fill_levels, pack_text
 from server.hotpath.lowered import LEAF, EncodingLevel, LoweredLinear, LoweredModel, LoweredTrees
 
 MODEL_SLOTS = 4

@@ -78,10 +78,12 @@ def make_position_nb(state: Any) -> int:
 
 @kernel
 def positions_have_room_nb(state: Any, rows: int) -> bool:
-    """Tell whether `rows` more positions fit for certain."""
-    if rows == 1 and engine_of(state).position_free != 0:
-        return True
-    return rows_used_nb(positions_of(state)) + rows <= positions_of(state).capacity
+    """Tell whether `rows` (0 to 2) more positions fit."""
+    room = positions_of(state).capacity - rows_used_nb(positions_of(state))
+    free = engine_of(state).position_free
+    if free != 0:
+        room += 2 if position_at(state, free).next_position != 0 else 1
+    return rows <= room
 
 
 @kernel

@@ -17,11 +17,10 @@ from server.hotpath.clock import take_reading_nb
 from server.hotpath.idempotency import find_order_nb
 from server.hotpath.inputs import find_rate_nb
 from server.hotpath.jit import i64, routine
-from server.hotpath.layout import EQUITY_MICROS_MAX, ID_WORDS, MICROS, PICOS, SYMBOL_WORDS
+from server.hotpath.layout import ID_WORDS, PICOS, SYMBOL_WORDS
 from server.hotpath.memory import (
     account_at,
     accounts_of,
-    configuration_at,
     engine_of,
     exposures_of,
     instrument_at,
@@ -31,13 +30,13 @@ from server.hotpath.memory import (
     rate_at,
     remembered_at,
     report_of,
-    reports_of,
     reservation_at,
     result_of,
-    seen_report_at,
 )
 from server.hotpath.positions import (
     exposure_key_nb,
+    find_exposure_nb,
+    find_position_nb,
     make_exposure_nb,
     make_position_nb,
     move_position_nb,
@@ -52,15 +51,17 @@ from server.hotpath.records import (
     REPORT_APPLIED,
     REPORT_DUPLICATE,
     REPORT_FULL,
-    REPORT_HAS_COMMISSION,
     REPORT_HAS_CUMULATIVE,
-    REPORT_HAS_PNL,
     REPORT_HAS_PRICE,
     REPORT_INVALID,
     REPORT_UNMATCHED,
 )
+from server.hotpath.report_memory import is_new_report_nb, remember_report_nb
+from server.hotpath.report_money import settle_money_nb
 from server.hotpath.report_rules import (
+    FIELD_CUMULATIVE,
     FIELD_LOTS,
+    FIELD_PRICE,
     FIELD_SIDE,
     FIELD_SYMBOL,
     KIND_ACK,
@@ -86,37 +87,8 @@ from server.hotpath.reservations import (
 )
 from server.hotpath.rows import RESERVATION_HELD, RESERVATION_WORKING
 from server.hotpath.sizing import notional_per_lot_nb
-from server.hotpath.table import find_nb, link_nb, rows_used_nb, unlink_nb
+from server.hotpath.table import find_nb, rows_used_nb
 from server.hotpath.units import DOWN, OUT_OF_RANGE, cost_nb, lot_steps_nb, mul_div_nb
-
-_REPORT_KEY_WORDS = 1 + ID_WORDS
-
-
-@routine
-def _is_new_nb(state: Any, account_row: int) -> bool:
-    """Tell whether this account's report_id is new."""
-    state.scratch[0] = account_row
-    for word in range(ID_WORDS):
-        state.scratch[1 + word] = report_of(state).report_id[word]
-    return find_nb(reports_of(state), state.scratch, _REPORT_KEY_WORDS) == 0
-
-
-@routine
-def _remember_report_nb(state: Any, account_row: int) -> None:
-    engine = engine_of(state)
-    capacity = reports_of(state).capacity
-    if engine.report_oldest == 0:
-        engine.report_oldest = 1
-    if engine.report_count == capacity:
-        unlink_nb(reports_of(state), engine.report_oldest, _REPORT_KEY_WORDS)
-        engine.report_oldest = engine.report_oldest % capacity + 1
-        engine.report_count -= 1
-    row = (engine.report_oldest + engine.report_count - 1) % capacity + 1
-    seen_report_at(state, row).account_row = account_row
-    for word in range(ID_WORDS):
-        seen_report_at(state, row).report_id[word] = report_of(state).report_id[word]
-    link_nb(reports_of(state), row, _REPORT_KEY_WORDS)
-    engine.report_count += 1
 
 
 @routine
@@ -276,33 +248,6 @@ def _apply_execution_nb(
 
 
 @routine
-def _settle_money_nb(state: Any, account_row: int, event_ns: int, now_ns: int) -> None:
-    """Book profit, loss and commission, and count losses in a row."""
-    report = report_of(state)
-    account = account_at(state, account_row)
-    pnl = i64(np.rint(report.realised_pnl * MICROS)) if report.present & REPORT_HAS_PNL else i64(0)
-    fee = (
-        i64(np.rint(report.commission * MICROS))
-        if report.present & REPORT_HAS_COMMISSION
-        else i64(0)
-    )
-    if event_ns > account.equity_at_ns:
-        equity = account.equity_micros + pnl - fee
-        account.equity_micros = min(max(equity, -EQUITY_MICROS_MAX), EQUITY_MICROS_MAX)
-        account.peak_micros = max(account.peak_micros, account.equity_micros)
-    if not report.present & REPORT_HAS_PNL:
-        return
-    if pnl >= 0:
-        account.consecutive_losses = 0
-        return
-    account.consecutive_losses += 1
-    configuration = configuration_at(state, account_row)
-    threshold = configuration.consecutive_loss_threshold
-    if account.has_configuration != 0 and threshold > 0 and account.consecutive_losses >= threshold:
-        account.cooling_until_ns = now_ns + configuration.cooling_off_ns
-
-
-@routine
 def _settle_hold_nb(state: Any, row: int) -> None:
     """Close the hold of an order that has ended.
 
@@ -328,7 +273,24 @@ def _instrument_of_report_nb(state: Any, row: int) -> int:
 
 
 @routine
-def _judge_execution_nb(state: Any, row: int, instrument_row: int, steps: int) -> int:
+def _rows_fit_nb(state: Any, account_row: int, instrument_row: int, row: int) -> bool:
+    """Tell whether the position and exposure rows that an execution moves exist or can be made."""
+    _position_key_of_report_nb(state, account_row, instrument_row, row)
+    named = state.scratch[2] != 0
+    missing = 1 if find_position_nb(state) == 0 else 0
+    if named:
+        net_key_nb(state, account_row, instrument_row)
+        missing += 1 if find_position_nb(state) == 0 else 0
+    exposure_key_nb(state, account_row, instrument_row)
+    exposures = exposures_of(state)
+    fits = find_exposure_nb(state) != 0 or rows_used_nb(exposures) < exposures.capacity
+    return fits and positions_have_room_nb(state, missing)
+
+
+@routine
+def _judge_execution_nb(
+    state: Any, account_row: int, instrument_row: int, row: int, steps: int
+) -> int:
     """Return 0 if a fill or close can be applied, else the outcome that refuses it."""
     report, result = report_of(state), result_of(state)
     if instrument_row == 0:
@@ -338,13 +300,15 @@ def _judge_execution_nb(state: Any, row: int, instrument_row: int, steps: int) -
         refuse_nb(result, FIELD_SIDE, P_REQUIRED)
         return REPORT_INVALID
     if steps == OUT_OF_RANGE:
-        refuse_nb(result, FIELD_LOTS, P_RANGE)
+        by_total = report.present & REPORT_HAS_CUMULATIVE
+        refuse_nb(result, FIELD_CUMULATIVE if by_total else FIELD_LOTS, P_RANGE)
         return REPORT_INVALID
-    has_room = (
-        positions_have_room_nb(state, 2)
-        and rows_used_nb(exposures_of(state)) + 1 <= exposures_of(state).capacity
-    )
-    return i64(0) if has_room else REPORT_FULL
+    if report.present & REPORT_HAS_PRICE and _price_ticks_nb(state, instrument_row) == 0:
+        refuse_nb(result, FIELD_PRICE, P_RANGE)
+        return REPORT_INVALID
+    if steps > 0 and not _rows_fit_nb(state, account_row, instrument_row, row):
+        return REPORT_FULL
+    return i64(0)
 
 
 @routine
@@ -383,22 +347,22 @@ def report_nb(state: Any, reading_ns: int) -> int:
     row = _find_order_row_nb(state, account_row)
     instrument_row = _instrument_of_report_nb(state, row)
     outcome = REPORT_DUPLICATE
-    if _is_new_nb(state, account_row):
+    if is_new_report_nb(state, account_row):
         outcome = REPORT_APPLIED if row != 0 else REPORT_UNMATCHED
         executes = report.kind in (KIND_PARTIAL_FILL, KIND_FILL, KIND_CLOSE)
         if executes:
             steps = i64(0)
             if instrument_row != 0:
                 steps = _moved_steps_nb(state, row, instrument_row, report.kind == KIND_CLOSE)
-            refusal = _judge_execution_nb(state, row, instrument_row, steps)
+            refusal = _judge_execution_nb(state, account_row, instrument_row, row, steps)
             if refusal != 0:
                 return refusal
             if steps > 0:
                 _apply_execution_nb(state, account_row, instrument_row, row, steps)
-        _remember_report_nb(state, account_row)
+        remember_report_nb(state, account_row)
         if row != 0:
             _settle_hold_nb(state, row)
-        _settle_money_nb(
+        settle_money_nb(
             state, account_row, report.event_time_ns if report.event_time_ns > 0 else now_ns, now_ns
         )
         refresh_breakers_nb(state, account_row, now_ns)

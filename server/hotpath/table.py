@@ -36,12 +36,12 @@ class Table(NamedTuple):
     Attributes:
         record: TABLE[1], the way in for kernels.
         rows: records, capacity + 1 of them.
-        index: int64[power of two ≥ 2 × capacity].
+        cells: int64[power of two ≥ 2 × capacity], the index.
     """
 
     record: np.ndarray[Any, np.dtype[Any]]
     rows: np.ndarray[Any, np.dtype[Any]]
-    index: np.ndarray[Any, np.dtype[np.int64]]
+    cells: np.ndarray[Any, np.dtype[np.int64]]
 
 
 def new_table(dtype: np.dtype[np.void], capacity: int) -> Table:
@@ -52,14 +52,14 @@ def new_table(dtype: np.dtype[np.void], capacity: int) -> Table:
         capacity: rows, 1 to 2^31 − 2.
     """
     rows = np.zeros(capacity + 1, dtype)
-    index = np.zeros(1 << (2 * capacity - 1).bit_length(), np.int64)
+    cells = np.zeros(1 << (2 * capacity - 1).bit_length(), np.int64)
     record = np.zeros(1, TABLE)
     record["rows"] = rows.ctypes.data
     record["row_bytes"] = dtype.itemsize
-    record["index"] = index.ctypes.data
-    record["mask"] = len(index) - 1
+    record["index"] = cells.ctypes.data
+    record["mask"] = len(cells) - 1
     record["capacity"] = capacity
-    return Table(record, rows, index)
+    return Table(record, rows, cells)
 
 
 @kernel

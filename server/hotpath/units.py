@@ -58,6 +58,23 @@ def mul_div_nb(state: Any, a: int, b: int, c: int, rounding: int) -> int:
 
 
 @kernel
+def allowance_nb(amount: int, ppm: int) -> int:
+    """Return the share of an amount that a limit allows, rounded down.
+
+    A share beyond int64 is the largest number there is, which is the stricter side.
+    """
+    return _saturating_nb(amount, ppm, PPM)
+
+
+@kernel
+def _saturating_nb(a: int, b: int, c: int) -> int:
+    quotient, rest_sign, overflow = divide_product(i64(a), i64(b), i64(c))
+    if overflow != 0:
+        return _INT64_MAX if (a > 0) == (b > 0) else -_INT64_MAX
+    return quotient - 1 if rest_sign < 0 else quotient
+
+
+@kernel
 def scale_nb(state: Any, amount: int, ppm: int) -> int:
     """Multiply by a ratio, rounded down."""
     return mul_div_nb(state, amount, ppm, PPM, DOWN)
@@ -128,9 +145,14 @@ def per_step_nb(state: Any, per_lot: int, lot_mantissa: int) -> int:
 
 @kernel
 def steps_nb(state: Any, money: int, per_lot: int, lot_mantissa: int, lot_scale: int) -> int:
-    """Return how many lot steps an amount pays for, rounded down, at least 0."""
+    """Return how many lot steps an amount pays for, rounded down, at least 0.
+
+    More than int64 holds are the most it holds: `max_lot` is smaller in any case.
+    """
     per_step = per_step_nb(state, per_lot, lot_mantissa)
-    return max(mul_div_nb(state, money, lot_scale, per_step, DOWN), i64(0))
+    if per_step <= 0:
+        return i64(0)
+    return max(_saturating_nb(money, lot_scale, per_step), i64(0))
 
 
 @kernel

@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from server.errors import ArtifactEncodingsInvalidError
-from server.hotpath.encodings import pack_text
+from server.hotpath.encoding_index import pack_text
 from server.hotpath.lowered import (
     PROVIDER_TYPE_ANY,
     PROVIDER_TYPE_CHANNEL_SOURCE,

@@ -99,6 +99,7 @@ class RedisStateLoader:
         # Entities that the hash had newer than the version it was loaded at.
         self._ahead: dict[tuple[int, str], int] = {}
         self._said = ""
+        self._is_away = False
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="redis-state", daemon=True)
         self.version = 0
@@ -125,12 +126,14 @@ class RedisStateLoader:
                     self.is_current = self._load()
                 if self.is_current:
                     self._follow()
+                    self._note_return()
                     continue
             except OutOfStepError as error:
                 self.is_current = False
                 self._say(f"loading the state anew: {error}")
             except (RedisError, OSError) as error:
                 self.outages += 1
+                self._is_away = True
                 self._say(f"redis is away: {type(error).__name__}")
                 self._look_again_after_outage()
             except Exception:
@@ -310,6 +313,11 @@ class RedisStateLoader:
     def _drop(self, problem: str) -> None:
         self.dropped += 1
         self._say(f"dropped from redis: {problem}")
+
+    def _note_return(self) -> None:
+        if self._is_away:
+            self._is_away = False
+            self._say("redis is back")
 
     def _say(self, line: str) -> None:
         # The same trouble ten times a second is one line.

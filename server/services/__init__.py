@@ -1,1 +1,1 @@
-"""The control services: one thin file per gRPC service, which reads the request, calls the record, writes the answer."""
+"""One thin file per gRPC service: it reads the request, calls the record or engine, answers."""

@@ -20,7 +20,7 @@ from riskgate.v1.types_pb2 import CHECK_STATUS_DENY, REASON_BATCH_DENIED, VERDIC
 from server.errors import InvalidFieldError
 from server.services.judge import Judge, Judged
 from server.services.parse import parse, split_fields
-from server.services.refusal import Refusal, refusal_of
+from server.services.refusal import REPLACES_TOGETHER, Refusal, refusal_of
 
 ITEMS_MAX: Final = 1_000
 # Items after which other calls get their turn.
@@ -79,7 +79,8 @@ async def decide_each(judge: Judge, items: list[Item], received_ns: int) -> Deci
 def decide_together(judge: Judge, items: list[Item], received_ns: int) -> DecideBatchResponse:
     """Judge the items as one: all go, or none does."""
     outcomes = [
-        item if isinstance(item, Refusal) else judge.judge(item, received_ns) for item in items
+        item if isinstance(item, Refusal) else _judge_together(judge, item, received_ns)
+        for item in items
     ]
     denied = _is_denied(judge, outcomes)
     response = DecideBatchResponse()
@@ -95,6 +96,13 @@ def decide_together(judge: Judge, items: list[Item], received_ns: int) -> Decide
                 _deny(outcome.response)
             _add(response, judge.remember(outcome.response, outcome.idempotency_row))
     return response
+
+
+def _judge_together(judge: Judge, item: DecideRequest, received_ns: int) -> Judged | Refusal:
+    # Taking such an answer back would have to bring the replaced hold back too.
+    if item.replaces_client_order_id:
+        return REPLACES_TOGETHER
+    return judge.judge(item, received_ns)
 
 
 def _is_denied(judge: Judge, outcomes: list[Judged | Refusal]) -> bool:

@@ -13,7 +13,7 @@ from server.engine import Engine
 from server.errors import RiskgateError
 from server.hotpath.records import CONFLICT, DECIDED, REPEATED
 from server.services.convert import read_decision, read_refusal, write_request
-from server.services.refusal import ORDER_ID_TAKEN, STATE_TOO_OLD, Refusal, refusal_of
+from server.services.refusal import ANSWER_GONE, ORDER_ID_TAKEN, STATE_TOO_OLD, Refusal, refusal_of
 from server.telemetry.decision_counts import DecisionCounts
 
 
@@ -88,10 +88,10 @@ class Judge:
             self._engine.remember(row, answer)
         return answer
 
-    def recall(self, row: int) -> bytes:
+    def recall(self, row: int) -> bytes | Refusal:
         """Return the remembered answer of a repeated request, byte for byte."""
         self._counts.repeated += 1
-        return self.peek(row)
+        return self.peek(row) or ANSWER_GONE
 
     def peek(self, row: int) -> bytes:
         """Return a remembered answer without counting a repetition."""

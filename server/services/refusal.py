@@ -50,6 +50,16 @@ ORDER_ID_TAKEN: Final = Refusal(
     "client_order_id",
     "client_order_id: was used for another request",
 )
+ANSWER_GONE: Final = Refusal(
+    grpc.StatusCode.RESOURCE_EXHAUSTED,
+    "client_order_id",
+    "client_order_id: was decided, but its answer could not be kept",
+)
+REPLACES_TOGETHER: Final = Refusal(
+    grpc.StatusCode.INVALID_ARGUMENT,
+    "replaces_client_order_id",
+    "replaces_client_order_id: cannot be used in an all-or-none batch",
+)
 STATE_TOO_OLD: Final = Refusal(
     grpc.StatusCode.FAILED_PRECONDITION,
     "min_state_version",

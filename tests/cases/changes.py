@@ -1,4 +1,4 @@
-"""Random changes: limits near what orders need, ages on their bounds, things that come, go and come back."""
+"""Random changes: limits near what orders need, ages on their bounds, things that come and go."""
 
 from typing import Any, Final, NamedTuple
 
@@ -50,10 +50,16 @@ ACCOUNTS: Final = (
 PROVIDERS: Final = (("alpha", 1), ("beta", 2), ("gamma", 1), ("delta", 2))
 REGIMES: Final = ("calm", "wild", "halt", "other")
 RATES: Final = (
-    ("USD", "EUR", 920_000_000_000), ("JPY", "EUR", 6_100_000_000), ("USDT", "EUR", 921_000_000_000),
-    ("JPY", "USD", 6_666_666_667), ("USDT", "USD", 1_000_100_000_000), ("EUR", "USD", 1_087_000_000_000),
-    ("USD", "JPY", 150 * 10**12), ("EUR", "JPY", 163 * 10**12), ("USDT", "JPY", 150 * 10**12),
-)  # fmt: skip
+    ("USD", "EUR", 920_000_000_000),
+    ("JPY", "EUR", 6_100_000_000),
+    ("USDT", "EUR", 921_000_000_000),
+    ("JPY", "USD", 6_666_666_667),
+    ("USDT", "USD", 1_000_100_000_000),
+    ("EUR", "USD", 1_087_000_000_000),
+    ("USD", "JPY", 150 * 10**12),
+    ("EUR", "JPY", 163 * 10**12),
+    ("USDT", "JPY", 150 * 10**12),
+)
 # "Day", "week" and "month" of the world are short, so that they end often.
 _PERIODS_NS: Final = {"day": 30 * SECOND_NS, "week": 120 * SECOND_NS, "month": 600 * SECOND_NS}
 _SCORES: Final = (0, 33_333_333, 49_999_999, 50_000_000, 62_300_000, 65_000_001, 87_500_000, 10**8)
@@ -74,15 +80,15 @@ class ChangeMaker:
         self._kinds: list[int] = []
         self._restore: list[tuple[int, Array]] = []
         self._makers = {
-            1: lambda now: self._instrument(int(rng.integers(len(MARKETS)))),
+            1: lambda _now: self._instrument(int(rng.integers(len(MARKETS)))),
             2: lambda now: self._account(int(rng.integers(len(ACCOUNTS))), now),
-            3: lambda now: self._configuration(int(rng.integers(len(ACCOUNTS)))),
+            3: lambda _now: self._configuration(int(rng.integers(len(ACCOUNTS)))),
             4: lambda now: self._provider(int(rng.integers(len(PROVIDERS))), now),
             5: lambda now: self._market(int(rng.integers(len(MARKETS))), now),
             6: lambda now: self._rate(int(rng.integers(len(RATES))), now),
-            7: lambda now: self._breaker(int(rng.integers(4 * len(ACCOUNTS)))),
-            8: lambda now: policy_row(int(rng.choice([0, 0, 1, 2]))),
-            9: lambda now: self._model(),
+            7: lambda _now: self._breaker(int(rng.integers(4 * len(ACCOUNTS)))),
+            8: lambda _now: policy_row(int(rng.choice([0, 0, 1, 2]))),
+            9: lambda _now: self._model(),
             10: lambda now: self._window(int(rng.integers(len(ACCOUNTS))), now),
             11: self._heartbeat,
             12: self._clock,
@@ -125,7 +131,7 @@ class ChangeMaker:
     def make(self, kind: int, now: int) -> Array:
         return self._makers[kind](now)
 
-    # --- Draws --------------------------------------------------------------------------------
+    # --- Draws ----------------------------------------------------------------------------------
 
     def _one(self, *choices: int) -> int:
         return choices[int(self._rng.integers(len(choices)))]
@@ -143,7 +149,7 @@ class ChangeMaker:
             return self._one(0, 1, 10**10, 10**10 - 1)
         return self._one(*choices) + self._one(*_EDGE)
 
-    # --- Rows ---------------------------------------------------------------------------------
+    # --- Rows -----------------------------------------------------------------------------------
 
     def _instrument(self, index: int, *, fresh: bool = False) -> Array:
         market = MARKETS[index]

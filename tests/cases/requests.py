@@ -1,4 +1,4 @@
-"""Random requests, drawn by the thousand: mostly sound, each field now and then on or over a boundary."""
+"""Random requests, drawn by the thousand: mostly sound, now and then on or over a boundary."""
 
 from typing import Any, Final
 
@@ -159,7 +159,7 @@ class RequestMaker:
         rows["time_in_force"][self._hit(0.2)] = 1
 
     def _number(self, rows: Array) -> list[int]:
-        """Give most requests a client order id; some repeat an earlier request, whole or changed."""
+        """Give most requests an id; some repeat an earlier request, whole or changed."""
         rng, first = self._rng, self._numbered
         has_id = self._hit(0.75).tolist()
         replaces = self._hit(0.05).tolist()

@@ -1,4 +1,4 @@
-"""The world itself: clock, mix of events, and the requests and reports that refer to earlier ones."""
+"""The world itself: its clock and its mix of events."""
 
 from collections import deque
 from typing import Any, Final, NamedTuple
@@ -84,7 +84,7 @@ class World:
         self._moves: list[int] = []
 
     def initial_changes(self) -> list[Event]:
-        """Return what a start-up brings: everything once, with a heartbeat last; some ask before it."""
+        """Return what a start-up brings, its heartbeat last; some ask before that."""
         events: list[Event] = [
             Change(kind, version, rows, False, self._clock)
             for kind, version, rows in self._changes.initial(self._clock)

@@ -1,4 +1,4 @@
-"""What must never turn the wrong way: monotone scores and sizes, and no more risk than allowed (S0-41, S0-44 to S0-49)."""
+"""What must never turn the wrong way: scores, sizes, buffers, risk (S0-41, S0-44 to S0-49)."""
 
 from functools import lru_cache
 from typing import Any
@@ -42,7 +42,7 @@ def _score(*figures: int) -> int:
     return int(score_micropoints_nb(fault, policy, *figures))
 
 
-# --- S0-41 -------------------------------------------------------------------------------------------------------
+# --- S0-41 --------------------------------------------------------------------------------------
 
 FIGURES = st.tuples(
     RATIOS, st.integers(0, 2 * PPM), st.integers(0, 6 * PPM), RATIOS, st.integers(-1, 1)
@@ -72,7 +72,7 @@ def test_provider_without_stops_is_neutral_in_compliance() -> None:
     assert _score(0, PPM, 0, NOT_SET, -1) == _score(0, PPM, 0, PPM // 2, -1)
 
 
-# --- S0-44: never more risk than allowed, rounding included --------------------------------------------------------
+# --- S0-44: never more risk than allowed, rounding included -------------------------------------
 
 
 @EXAMPLES
@@ -87,7 +87,7 @@ def test_provider_without_stops_is_neutral_in_compliance() -> None:
     lot_scale=st.sampled_from([1, 10, 100, 1_000]),
     tick_value=st.integers(1, 10**15),
 )
-def test_risk_of_the_size_is_within_the_risk_money(
+def test_risk_of_the_size_is_within_the_risk_money(  # noqa: PLR0913, PLR0917 - what sizes depend on
     equity: int,
     risk_ppm: int,
     score: int,
@@ -113,7 +113,8 @@ def test_risk_of_the_size_is_within_the_risk_money(
         "buy", _price(ENTRY_TICKS), _price(ENTRY_TICKS - distance), atr=_price(atr)
     )
     steps = int(answer["lot_steps"])
-    # In exact whole numbers, independent of the engine: what the order can lose, against what it may lose.
+    # In exact whole numbers, independent of the engine: what the order can lose, against what it
+    # may lose.
     ticks = distance + int(answer["buffer_ticks"]) + int(answer["slippage_ticks"])
     loss_picos = steps * (ticks * tick_value + commission * MICROS)
     base_picos = equity * MICROS * risk_ppm
@@ -122,7 +123,7 @@ def test_risk_of_the_size_is_within_the_risk_money(
     assert (steps == 0) == (answer["verdict"] == DENY)
 
 
-# --- S0-45 -------------------------------------------------------------------------------------------------------
+# --- S0-45 --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -147,7 +148,7 @@ def test_better_score_never_lowers_multiplier_or_lot(scores: tuple[int, int]) ->
     assert worse["buffer_ticks"] >= better["buffer_ticks"]
 
 
-# --- S0-46 -------------------------------------------------------------------------------------------------------
+# --- S0-46 --------------------------------------------------------------------------------------
 
 
 @EXAMPLES
@@ -166,7 +167,7 @@ def test_more_slippage_never_raises_the_lot(slippages: tuple[int, int], distance
     assert buffers[0] <= buffers[1]
 
 
-# --- S0-47 -------------------------------------------------------------------------------------------------------
+# --- S0-47 --------------------------------------------------------------------------------------
 
 
 @EXAMPLES
@@ -184,7 +185,7 @@ def test_smallest_and_largest_lot(least: int, room: int, asked: int) -> None:
         assert answer["status"][R_MAX_LOT] == S_CUT
 
 
-# --- S0-48 -------------------------------------------------------------------------------------------------------
+# --- S0-48 --------------------------------------------------------------------------------------
 
 
 @EXAMPLES
@@ -207,12 +208,13 @@ def test_buffer_lies_behind_the_stop(
     assert answer["sl_buffer_pips"] == buffer / 10
     assert answer["stop_ticks"] == stop - sign * buffer
     assert sign * (answer["stop_price"] - _price(stop)) <= 0
-    # The loss that sizes the order runs to the buffered stop, and the slippage of the fill beyond it.
+    # The loss that sizes the order runs to the buffered stop, and the slippage of the fill beyond
+    # it.
     ticks = abs(ENTRY_TICKS - int(answer["stop_ticks"])) + int(answer["slippage_ticks"])
     assert answer["loss_per_lot_micros"] == ticks * MICROS
 
 
-# --- S0-49 -------------------------------------------------------------------------------------------------------
+# --- S0-49 --------------------------------------------------------------------------------------
 
 
 @EXAMPLES

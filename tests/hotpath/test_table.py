@@ -54,4 +54,4 @@ def test_table_when_rows_come_and_go_then_it_agrees_with_a_dict() -> None:
             expected[key] = row
         elif rows_used_nb(record) < 64:
             expected[key] = insert_nb(record, words, 2)
-    assert np.count_nonzero(table.index) == len(expected)
+    assert np.count_nonzero(table.cells) == len(expected)

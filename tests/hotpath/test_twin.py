@@ -1,4 +1,4 @@
-"""Engine and twin, given the same random events, agree in every answer and in every sum behind the answers."""
+"""Engine and twin, given the same random events, agree in every answer and every sum."""
 
 import multiprocessing
 import os

@@ -27,9 +27,9 @@ def _cost(answer: Any) -> tuple[float, float]:
     return float(answer["lot_size"]), float(answer["sl_buffer_pips"])
 
 
-# Risk money 10,000 · 0.5 % = 50 USD, times 1.35 at score 87.5 (knot), 1 at 62.3 (between 50 and 65) and at 50.
-# D = 0.00200 / 0.00001 = 200 ticks. ATR = 100 ticks, B = 0.05 · 100 = 5 ticks = 0.5 pip. S = 0.
-# Loss per lot (200 + 5) · 1 USD = 205. 67.5 / 205 = 0.3292..., 50 / 205 = 0.2439...
+# Risk money 10,000 · 0.5 % = 50 USD, times 1.35 at score 87.5 (knot), 1 at 62.3 (between 50 and
+# 65) and at 50. D = 0.00200 / 0.00001 = 200 ticks. ATR = 100 ticks, B = 0.05 · 100 = 5 ticks = 0.5
+# pip. S = 0. Loss per lot (200 + 5) · 1 USD = 205. 67.5 / 205 = 0.3292..., 50 / 205 = 0.2439...
 @pytest.mark.parametrize(("score", "lots"), [(87.5, 0.32), (62.3, 0.24), (50.0, 0.24)])
 def test_eurusd(subject: Subject, score: float, lots: float) -> None:
     answer = Desk(subject, score=score).decide("buy", 1.1, 1.098, atr=0.001)
@@ -49,8 +49,8 @@ USDJPY = {"symbol": "USDJPY", "quote": "JPY", "tick_scale": 1_000, "tick_value_p
           "tick_notional_picos": 10**14}  # fmt: skip
 
 
-# D = 500 ticks, B = 0.05 · 400 = 20 ticks. 520 ticks · 100 JPY = 52,000 JPY · 0.0066667 = 346.6684 USD per lot.
-# 50 / 346.6684 = 0.1442..., 67.5 / 346.6684 = 0.1947...
+# D = 500 ticks, B = 0.05 · 400 = 20 ticks. 520 ticks · 100 JPY = 52,000 JPY · 0.0066667 = 346.6684
+# USD per lot. 50 / 346.6684 = 0.1442..., 67.5 / 346.6684 = 0.1947...
 @pytest.mark.parametrize(("score", "lots"), [(50.0, 0.14), (87.5, 0.19)])
 def test_usdjpy_is_converted(subject: Subject, score: float, lots: float) -> None:
     desk = Desk(subject, instrument=USDJPY, score=score)
@@ -60,9 +60,9 @@ def test_usdjpy_is_converted(subject: Subject, score: float, lots: float) -> Non
     assert answer["loss_per_lot_micros"] == 346_668_400
 
 
-# 100 ounces: a tick of 0.01 is 1 USD. D = 1,000. S = 0.5 pip = 5 ticks. Quality is 0.75 at score 87.5:
-# B = ceil(5 · 0.75 + 0.05 · 1,500) = ceil(78.75) = 79. Loss per lot 1,000 + 79 + 5 = 1,084 USD, 7 commission: 1,091.
-# Equity 200,000 · 0.5 % · 1.35 = 1,350. 1,350 / 1,091 = 1.2373...
+# 100 ounces: a tick of 0.01 is 1 USD. D = 1,000. S = 0.5 pip = 5 ticks. Quality is 0.75 at score
+# 87.5: B = ceil(5 · 0.75 + 0.05 · 1,500) = ceil(78.75) = 79. Loss per lot 1,000 + 79 + 5 = 1,084
+# USD, 7 commission: 1,091. Equity 200,000 · 0.5 % · 1.35 = 1,350. 1,350 / 1,091 = 1.2373...
 def test_xauusd_with_slippage_and_commission(subject: Subject) -> None:
     gold = {
         "symbol": "XAUUSD",
@@ -90,7 +90,8 @@ def test_btcusdt_has_small_lots(subject: Subject) -> None:
     assert answer["loss_per_lot_micros"] == 1_245_249_000
 
 
-# Risk money 50 EUR. 205 USD per lot · 0.92 = 188.6 EUR. 50 / 188.6 = 0.2651..., 67.5 / 188.6 = 0.3578...
+# Risk money 50 EUR. 205 USD per lot · 0.92 = 188.6 EUR. 50 / 188.6 = 0.2651..., 67.5 / 188.6 =
+# 0.3578...
 @pytest.mark.parametrize(("score", "lots"), [(50.0, 0.26), (87.5, 0.35)])
 def test_account_in_euro(subject: Subject, score: float, lots: float) -> None:
     desk = Desk(subject, currency="EUR", score=score)
@@ -109,8 +110,8 @@ def test_equity_of_a_million_millions(subject: Subject, score: float, lots: floa
     assert answer["verdict"] == ALLOW
 
 
-# 100 times 10^12 of leverage is more money than 64 bits hold in millionths. No order can reach such a limit, so
-# it must not deny either: the limit counts as the largest number there is.
+# 100 times 10^12 of leverage is more money than 64 bits hold in millionths. No order can reach
+# such a limit, so it must not deny either: the limit counts as the largest number there is.
 def test_limits_beyond_all_money_do_not_deny(subject: Subject) -> None:
     wide = 10_000_000_000
     desk = Desk(
@@ -152,8 +153,8 @@ def test_leverage_cuts_to_the_step(subject: Subject) -> None:
     assert answer["largest_passing_lots"] == 0.18
 
 
-# The day may lose 1 % = 100 USD; the first order of 0.24 holds 49.20, the second may risk 50.80 / 205 = 0.247...
-# lots, the third 1.60 / 205 = 0.0078: below the smallest lot.
+# The day may lose 1 % = 100 USD; the first order of 0.24 holds 49.20, the second may risk 50.80 /
+# 205 = 0.247... lots, the third 1.60 / 205 = 0.0078: below the smallest lot.
 def test_holds_use_up_the_loss_budget(subject: Subject) -> None:
     desk = Desk(subject, daily_max_drawdown_ppm=10_000)
     sizes = [

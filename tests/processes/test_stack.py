@@ -1,16 +1,11 @@
 """`riskgate serve` as an operator sees it: real processes, real kills."""
 
-import json
 import os
-import shutil
 import signal
 import stat
 import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import psutil
 import psycopg
@@ -18,79 +13,13 @@ import pytest
 
 from server.embedded.postgres import EmbeddedPostgres
 from server.embedded.process import wait_until
-from server.stack_state import StackState
-
-_READY_TIMEOUT_S = 150
-_FREE_PORTS = [f"--{name}-listen=127.0.0.1:0" for name in ("decision", "control", "metrics")]
-
-
-class Stack:
-    """One `riskgate serve`."""
-
-    def __init__(self, data_dir: Path) -> None:
-        self.data_dir = data_dir
-        self.output = data_dir.with_name("serve.log")
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        with self.output.open("wb") as output:
-            self.process = subprocess.Popen(
-                [*_riskgate("serve", self.data_dir), *_FREE_PORTS], stdout=output, stderr=output
-            )
-        process = self.process
-        wait_until(
-            lambda: process.poll() is not None or b"READY " in self.output.read_bytes(),
-            timeout_s=_READY_TIMEOUT_S,
-        )
-        assert process.poll() is None, self.output.read_text(encoding="utf-8")
-        assert b"READY " in self.output.read_bytes(), self.output.read_text(encoding="utf-8")
-
-    @property
-    def state(self) -> StackState:
-        state = StackState.read(self.data_dir)
-        assert state is not None
-        return state
-
-    def end(self, number: signal.Signals) -> int:
-        assert self.process is not None
-        self.process.send_signal(number)
-        return self.process.wait(timeout=60)
-
-    def examine(self) -> tuple[int, dict[str, dict[str, Any]]]:
-        done = subprocess.run(
-            [*_riskgate("doctor", self.data_dir), "--json"],
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-        answer = json.loads(done.stdout)
-        assert answer["ok"] == (done.returncode == 0), done.stdout
-        return done.returncode, {check["name"]: check for check in answer["checks"]}
-
-    def is_healthy(self) -> bool:
-        return self.examine()[0] == 0
-
-
-def _riskgate(command: str, data_dir: Path) -> list[str]:
-    script = Path(sys.executable).with_name("riskgate")
-    return [str(script), command, "--data-dir", str(data_dir)]
-
-
-def _lives(pid: int) -> bool:
-    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+from tests.stack_harness import FREE_PORTS, Stack, lives, riskgate_command, running_stack
 
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
-    folder = Path(tempfile.mkdtemp(prefix="riskgate-test-"))
-    folder.chmod(0o755)
-    stack = Stack(folder / "data")
-    stack.start()
-    yield stack
-    if stack.process is not None and stack.process.poll() is None:
-        stack.end(signal.SIGTERM)
-    shutil.rmtree(folder)
+    with running_stack() as stack:
+        yield stack
 
 
 def test_serve_when_ready_then_the_doctor_finds_everything_healthy(stack: Stack) -> None:
@@ -111,7 +40,7 @@ def test_serve_when_ready_then_children_are_visible_by_their_commands(stack: Sta
 
 def test_serve_when_the_data_directory_is_taken_then_refuses(stack: Stack) -> None:
     done = subprocess.run(
-        [*_riskgate("serve", stack.data_dir), *_FREE_PORTS],
+        [*riskgate_command("serve", stack.data_dir), *FREE_PORTS],
         check=False,
         capture_output=True,
         text=True,
@@ -164,7 +93,7 @@ def test_serve_when_the_supervisor_is_killed_then_all_end_and_it_starts_again(
 ) -> None:
     pids = list(stack.state.pids.values())
     stack.end(signal.SIGKILL)
-    assert wait_until(lambda: not any(_lives(pid) for pid in pids), timeout_s=30)
+    assert wait_until(lambda: not any(lives(pid) for pid in pids), timeout_s=30)
     code, checks = stack.examine()
     assert code == 1
     assert "died" in checks["supervisor"]["problem"]
@@ -175,7 +104,7 @@ def test_serve_when_the_supervisor_is_killed_then_all_end_and_it_starts_again(
 def test_serve_when_asked_to_stop_then_ends_everything_and_exits_0(stack: Stack) -> None:
     pids = list(stack.state.pids.values())
     assert stack.end(signal.SIGTERM) == 0
-    assert not any(_lives(pid) for pid in pids)
+    assert not any(lives(pid) for pid in pids)
     assert not (stack.data_dir / "state.json").exists()
     code, checks = stack.examine()
     assert code == 1

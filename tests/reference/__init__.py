@@ -1,7 +1,7 @@
 """The slow, obvious twin of the engine, in plain Python ints.
 
-Written from `docs/decision.md`, never from the kernels: both are independent readings of that page and must agree
-bit for bit. Only the dtypes and constants of `layout.py` and `state.py` are shared.
+Written from `docs/decision.md`, never from the kernels: both are independent readings of that
+page and must agree bit for bit. Only dtypes and constants are shared.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""Whole-number arithmetic over Python ints, and the few doubles at the edge (decision page, section 1)."""
+"""Whole-number arithmetic over Python ints, and the few doubles at the edge (page, section 1)."""
 
 import math
 from collections.abc import Sequence
@@ -36,15 +36,16 @@ class Exact:
 
     @staticmethod
     def allowance(whole: int, ratio_ppm: int) -> int:
-        """Return a share of some money as a limit; one beyond int64 is the largest number there is."""
-        return min(whole * ratio_ppm // PPM, INT64_MAX)
+        """Return a share of some money as a limit; beyond int64 it is the largest number."""
+        return max(-INT64_MAX, min(whole * ratio_ppm // PPM, INT64_MAX))
 
     def steps(self, money: int, per_lot: int, instrument: Any) -> int:
-        """Return the lot steps that some money pays for; more than int64 holds are the most it holds."""
+        """Return the lot steps that some money pays for, at most the largest number."""
         per_step = self.mul_div(per_lot, instrument.lot_mantissa, 1)
         if per_step <= 0:
             return 0
-        return min(max(0, money * instrument.lot_scale // per_step), INT64_MAX)
+        steps: int = money * instrument.lot_scale // per_step
+        return min(max(0, steps), INT64_MAX)
 
     def cost(self, lot_steps: int, per_lot: int, instrument: Any) -> int:
         """Return the money that some lot steps cost."""
@@ -65,8 +66,9 @@ class Exact:
 
 def price_ticks(price: float, instrument: Any) -> tuple[int, int]:
     """Return (ticks, 0), or (0, the problem) of a finite price > 0."""
-    exact = price / instrument.tick_size
-    if not math.isfinite(exact):
+    exact: float = price / instrument.tick_size
+    # Far out of range the grid is finer than a double can tell.
+    if not exact <= 2 * PRICE_TICKS_MAX:
         return 0, P_RANGE
     ticks = round(exact)
     if abs(exact - ticks) > 1e-6:
@@ -76,17 +78,18 @@ def price_ticks(price: float, instrument: Any) -> tuple[int, int]:
 
 def nearest_ticks(price: float, instrument: Any) -> int:
     """Return the nearest tick of an execution price, which may be an average; 0 if out of range."""
-    exact = price / instrument.tick_size
-    if not math.isfinite(exact) or not 1 <= round(exact) <= PRICE_TICKS_MAX:
+    exact: float = price / instrument.tick_size
+    if not math.isfinite(exact):
         return 0
-    return round(exact)
+    ticks: int = round(exact)
+    return ticks if 1 <= ticks <= PRICE_TICKS_MAX else 0
 
 
 def atr_ticks(atr: float, instrument: Any) -> int:
     """Return the ticks of an ATR, 0 if it is no valid one."""
     if not (math.isfinite(atr) and atr > 0):
         return 0
-    exact = atr / instrument.tick_size - 1e-6
+    exact: float = atr / instrument.tick_size - 1e-6
     if not math.isfinite(exact) or math.ceil(exact) > PRICE_TICKS_MAX:
         return 0
     return max(1, math.ceil(exact))

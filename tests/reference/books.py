@@ -1,4 +1,4 @@
-"""What the twin remembers, in dicts and objects, and what happens to it as time goes by (page, sections 2 and 7)."""
+"""What the twin remembers, and what time does to it (page, sections 2 and 7)."""
 
 import heapq
 from collections import OrderedDict, deque
@@ -236,8 +236,8 @@ class Books:
             highest = account.base[period]
         if highest <= 0:
             return True
-        fall = self.exact.mul_div(highest - account.equity, PPM, highest, up=True)
-        return bool(fall > rule.threshold)
+        # Not bounded to int64: a fall beyond it is above every threshold.
+        return bool(-((account.equity - highest) * PPM // highest) > rule.threshold)
 
     # --- Equity -------------------------------------------------------------------------------
 
@@ -284,7 +284,7 @@ class Books:
         return hold if hold is not None and hold.account is account else None
 
     def shift_hold(self, hold: Hold, sign: int, steps: int, risk: int, notional: int) -> None:
-        """Add (sign +1) or take (−1) so much of a hold to or from every sum it is part of."""
+        """Add (sign +1) or take (-1) so much of a hold to or from every sum it is part of."""
         account = hold.account
         account.held_risk += sign * risk
         account.held_notional += sign * notional

@@ -1,5 +1,7 @@
 """Changes of state (page, section 8)."""
 
+# ruff: noqa: ARG002 - one signature for all kinds, whether or not they can be deleted
+
 import math
 from typing import Any
 
@@ -109,9 +111,9 @@ class Changes:
         known = books.breakers.get(row.breaker_id)
         if deleted:
             if known is None:
-                return False
+                return True
             row = known[1].definition._replace(enabled=0)
-        account = known[0] if known else self._known_account(row.account_id)
+        account = known[0] if deleted and known else self._known_account(row.account_id)
         if account is None:
             return False
         books.roll(account)

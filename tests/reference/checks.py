@@ -1,4 +1,4 @@
-"""The checks before the size: service, identity, account, provider, prices, market (page 4.1 to 4.6 and 4.10)."""
+"""The checks that do not depend on the size (page, 4.1 to 4.6 and 4.10)."""
 
 from typing import Any
 

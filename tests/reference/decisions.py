@@ -221,14 +221,14 @@ class Decisions:
         replaced, holds = case.replaced, not denied and not case.request.dry_run
         if replaced is not None:
             self.books.shift_hold(replaced, 1, replaced.left, replaced.risk, replaced.notional)
-            if holds:
-                self.books.close_hold(replaced)
         if holds:
             self._hold(case)
+            if replaced is not None:
+                self.books.close_hold(replaced)
 
     @staticmethod
     def _binding(case: Judgement) -> int:
-        """Return the index of the reason that decided, −1 for none."""
+        """Return the index of the reason that decided, -1 for none."""
         if case.request.reduce_only:
             denials = case.denials()
             if denials:

@@ -22,7 +22,7 @@ from tests.reference.arithmetic import lot_steps, micros, nearest_ticks
 from tests.reference.books import Account, Books, Hold, Position
 from tests.reference.rows import NO_ID, NO_SYMBOL, read_report
 from tests.reference.sizing import notional_per_lot
-from tests.reference.validity import BUY, CLOSE, FILL, PARTIAL_FILL, fault, find_report_fault
+from tests.reference.validity import BUY, CLOSE, FILL, PARTIAL_FILL, Fault, fault, find_report_fault
 
 ACK = 1
 ENDS = (4, 5, 6)  # REJECT, CANCEL, EXPIRE
@@ -50,31 +50,20 @@ class Reports:
             books.sequence += 1
             return self._result(REPORT_DUPLICATE, account, report, hold)
         hold = self._find_hold(account, report)
-        moves = report.kind in MOVES
-        if hold is None and moves:
-            if report.symbol == NO_SYMBOL:
-                return self._refused(REPORT_INVALID, fault("symbol", P_REQUIRED))
-            if report.side not in (1, 2):
-                problem = P_REQUIRED if report.side == 0 else P_RANGE
-                return self._refused(REPORT_INVALID, fault("side", problem))
-            if report.symbol not in books.instruments:
-                return self._refused(REPORT_INVALID, fault("symbol", P_REQUIRED))
-        instrument = books.instruments[report.symbol] if hold is None and moves else None
-        if hold is not None:
-            instrument = hold.instrument
+        instrument = self._instrument_of(report, hold)
+        moves, steps = report.kind in MOVES, 0
         if moves:
-            field = "cumulative_lots" if report.present & REPORT_HAS_CUMULATIVE else "lots"
-            if lot_steps(getattr(report, field), instrument) is None:
-                return self._refused(REPORT_INVALID, fault("lots", P_RANGE))
-            priced = report.present & REPORT_HAS_PRICE
-            if hold is None and priced and not nearest_ticks(report.price, instrument):
-                return self._refused(REPORT_INVALID, fault("price", P_RANGE))
-            if not books.has_room_for_positions(self._rows_needed(account, report, hold)):
+            found = self._find_move_fault(report, hold, instrument)
+            if found is not None:
+                return self._refused(REPORT_INVALID, found)
+            steps = self._new_steps(report, hold, instrument)
+            needed = self._rows_needed(account, report, instrument, hold) if steps else 0
+            if not books.has_room_for_positions(needed):
                 return self._refused(REPORT_FULL)
         books.sequence += 1
         self._remember(key)
         if moves:
-            self._move(account, report, hold, instrument)
+            self._move(account, report, hold, instrument, steps)
         elif hold is not None:
             self._settle(report, hold)
         self._book_money(account, report)
@@ -100,18 +89,41 @@ class Reports:
         elif report.kind in ENDS and hold.in_use:
             self.books.close_hold(hold)
 
-    def _rows_needed(self, account: Account, report: Any, hold: Hold | None) -> int:
-        symbol = report.symbol if hold is None else hold.instrument.symbol
-        names = {(symbol, report.position_id), (symbol, NO_ID)}
-        if hold is not None and report.position_id == NO_ID:
-            names = {(symbol, hold.position.position_id), (symbol, NO_ID)}
+    def _instrument_of(self, report: Any, hold: Hold | None) -> Any:
+        """Return the instrument that the report is about, None if it is unknown."""
+        return self.books.instruments.get(report.symbol) if hold is None else hold.instrument
+
+    @staticmethod
+    def _find_move_fault(report: Any, hold: Hold | None, instrument: Any) -> Fault | None:
+        if hold is None:
+            if report.symbol == NO_SYMBOL:
+                return fault("symbol", P_REQUIRED)
+            if report.side not in (1, 2):
+                return fault("side", P_REQUIRED)
+            if instrument is None:
+                return fault("symbol", P_REQUIRED)
+        field = "cumulative_lots" if report.present & REPORT_HAS_CUMULATIVE else "lots"
+        if lot_steps(getattr(report, field), instrument) is None:
+            return fault(field, P_RANGE)
+        priced = report.present & REPORT_HAS_PRICE
+        if priced and not nearest_ticks(report.price, instrument):
+            return fault("price", P_RANGE)
+        return None
+
+    @staticmethod
+    def _rows_needed(account: Account, report: Any, instrument: Any, hold: Hold | None) -> int:
+        named = report.position_id
+        if hold is not None and named == NO_ID:
+            named = hold.position.position_id
+        names = {(instrument.symbol, named), (instrument.symbol, NO_ID)}
         return sum(name not in account.positions for name in names)
 
     # --- Moving positions ---------------------------------------------------------------------
 
-    def _move(self, account: Account, report: Any, hold: Hold | None, instrument: Any) -> None:
+    def _move(
+        self, account: Account, report: Any, hold: Hold | None, instrument: Any, steps: int
+    ) -> None:
         closes = report.kind == CLOSE
-        steps = self._new_steps(report, hold, instrument)
         side = report.side if hold is None else hold.side
         signed = steps if (side == BUY) != closes else -steps
         price = 0
@@ -259,8 +271,11 @@ class Reports:
     def _result(
         self, outcome: int, account: Account, report: Any, hold: Hold | None
     ) -> dict[str, Any]:
-        symbol = report.symbol if hold is None else hold.instrument.symbol
-        net = account.positions.get((symbol, NO_ID))
+        net = None
+        if hold is not None:
+            net = account.positions.get((hold.instrument.symbol, NO_ID))
+        elif report.symbol in self.books.instruments:
+            net = account.positions.get((report.symbol, NO_ID))
         return {
             "sequence": self.books.sequence,
             "outcome": outcome,

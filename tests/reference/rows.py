@@ -1,7 +1,7 @@
 """Rows of the shared dtypes as named tuples of plain Python values.
 
-Text stays zero padded bytes, numbers become int or float, a column of several numbers becomes a tuple, a column of
-several texts a tuple of bytes.
+Text stays zero padded bytes, numbers become int or float, a column of several numbers becomes a
+tuple, a column of several texts a tuple of bytes.
 """
 
 import struct

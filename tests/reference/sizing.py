@@ -40,7 +40,7 @@ from server.hotpath.records import (
     KNOWN_STOP_PRICE,
     KNOWN_TRAILING,
 )
-from tests.reference.arithmetic import lot_steps, price_of, stricter
+from tests.reference.arithmetic import Exact, lot_steps, price_of, stricter
 from tests.reference.books import Books
 from tests.reference.judgement import Judgement
 from tests.reference.rows import unpadded
@@ -191,7 +191,7 @@ class Sizing:
     def _risk_money(self, case: Judgement) -> int:
         exact = case.exact
         per_trade = max(0, self.own_limit(case, "risk_per_trade_ppm"))
-        base = exact.ppm(case.account.equity, per_trade)
+        base = exact.ppm(max(0, case.account.equity), per_trade)
         money = exact.ppm(base, case.multiplier)
         if case.new_provider:
             money = exact.ppm(money, NEW_PROVIDER_PPM)
@@ -284,7 +284,7 @@ class Sizing:
         case.cap(reason, steps_max, limit, lost)
 
 
-def notional_per_lot(exact: Any, ticks: int, rate: int, instrument: Any) -> int:
+def notional_per_lot(exact: Exact, ticks: int, rate: int, instrument: Any) -> int:
     """Return the notional of one lot at a price, account currency, micros, at least 1."""
     notional = exact.mul_div(ticks, instrument.tick_notional_picos, MICROS, up=True)
     return max(1, exact.mul_div(notional, rate, PICOS, up=True))

@@ -1,4 +1,4 @@
-"""Which requests and reports get no answer, and the first field at fault (page, sections 3 and 6)."""
+"""Which requests and reports get no answer, and which field is at fault (page, 3 and 6)."""
 
 import math
 from collections.abc import Callable
@@ -139,8 +139,6 @@ def find_report_fault(report: Any) -> Fault | None:
     moves = report.kind in (PARTIAL_FILL, FILL, CLOSE)
     if moves and not report.present & (REPORT_HAS_LOTS | REPORT_HAS_CUMULATIVE):
         return fault("lots", P_REQUIRED)
-    if report.kind in (PARTIAL_FILL, FILL) and not report.present & REPORT_HAS_PRICE:
-        return fault("price", P_REQUIRED)
     for field, bit in (
         ("lots", REPORT_HAS_LOTS),
         ("price", REPORT_HAS_PRICE),
@@ -151,8 +149,18 @@ def find_report_fault(report: Any) -> Fault | None:
             continue
         if report.present & bit and not (math.isfinite(value) and value > 0):
             return fault(field, P_POSITIVE)
+    return _find_missing(report) or _find_money_fault(report)
+
+
+def _find_missing(report: Any) -> Fault | None:
+    if report.kind in (PARTIAL_FILL, FILL) and not report.present & REPORT_HAS_PRICE:
+        return fault("price", P_REQUIRED)
     if report.kind == CLOSE and not report.present & REPORT_HAS_PNL:
         return fault("realised_pnl", P_REQUIRED)
+    return None
+
+
+def _find_money_fault(report: Any) -> Fault | None:
     for field, bit in (
         ("realised_pnl", REPORT_HAS_PNL),
         ("commission", REPORT_HAS_COMMISSION),
