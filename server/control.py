@@ -30,7 +30,9 @@ from riskgate.v1 import (
     risk_config_pb2,
     risk_config_pb2_grpc,
 )
+from server.entities import ProviderFigures
 from server.errors import UnavailableError
+from server.provider_score import score
 from server.publisher import Publisher, open_redis
 from server.record.pool import open_pool
 from server.services.breaker import BreakerService
@@ -70,6 +72,8 @@ def run_control(settings: Settings) -> None:
 
 
 async def _run(settings: Settings) -> None:
+    # Compiles the score's kernel, or loads it: no call shall wait for that later.
+    score(ProviderFigures())
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

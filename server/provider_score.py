@@ -1,21 +1,31 @@
-"""The performance score of a provider, worked out from its figures.
+"""The performance score of a provider from its figures, and whether it rises or falls.
 
-score = 0.35 win + 0.25 drawdown + 0.20 reward:risk + 0.15 SL compliance + 0.05 trend, each part 0
-to 100: win = 100 win rate; drawdown = 100 max(0, 1 - drawdown/0.50); reward:risk = 100
-min(ratio/3, 1); trend up 100, stable 50, down 0.
+The formula is the kernel's (`server/hotpath/scores.py`) with the default risk policy; here are only
+the ways in and out of its integers. A trend compares two scores as if both were stable: otherwise a
+rise would feed on the points that the trend itself gives.
 """
 
-from decimal import ROUND_HALF_EVEN, Decimal
-from typing import Final
+from dataclasses import replace
+from decimal import ROUND_DOWN, Decimal
+from functools import cache
+from typing import Any, Final
+
+import numpy as np
 
 from server.entities import ProviderFigures
+from server.hotpath.layout import MICROS, NOT_SET, PPM, packed_dtype
+from server.hotpath.scores import (
+    TREND_DOWN,
+    TREND_STABLE,
+    TREND_UP,
+    score_micropoints_nb,
+)
+from server.policy import default_policy_row
 
 NEUTRAL_SCORE: Final = Decimal(50)
+TREND_DEAD_BAND_POINTS: Final = Decimal(1)
 _GRID: Final = Decimal("0.0001")
-_HUNDRED: Final = Decimal(100)
-_DRAWDOWN_SCALE: Final = Decimal("0.50")
-_REWARD_RISK_SCALE: Final = Decimal(3)
-_TREND: Final = {"up": Decimal(100), "stable": Decimal(50), "down": Decimal(0)}
+_TRENDS: Final = {"up": TREND_UP, "stable": TREND_STABLE, "down": TREND_DOWN}
 
 
 def has_rates(figures: ProviderFigures) -> bool:
@@ -29,19 +39,45 @@ def has_rates(figures: ProviderFigures) -> bool:
 
 
 def score(figures: ProviderFigures) -> Decimal:
-    """Return the score, 0 to 100 with four decimals; a rate that is absent counts as the worst."""
-    win = _HUNDRED * (figures.win_rate_fraction or 0)
-    fall = (
-        _DRAWDOWN_SCALE if figures.max_drawdown_fraction is None else figures.max_drawdown_fraction
+    """Return the score, 0 to 100, rounded down to four decimals.
+
+    An absent compliance is neutral, any other absent rate counts as the worst.
+    """
+    fault = np.zeros(1, packed_dtype(("fault", "<i8")))[0]
+    points = score_micropoints_nb(
+        fault,
+        _policy(),
+        _ppm(figures.win_rate_fraction, 0),
+        _ppm(figures.max_drawdown_fraction, PPM),
+        _ppm(figures.reward_to_risk_ratio, 0),
+        _ppm(figures.sl_compliance_fraction, NOT_SET),
+        _TRENDS[figures.score_trend],
     )
-    drawdown = _HUNDRED * max(Decimal(0), 1 - fall / _DRAWDOWN_SCALE)
-    reward = (figures.reward_to_risk_ratio or Decimal(0)) / _REWARD_RISK_SCALE
-    compliance = _HUNDRED * (figures.sl_compliance_fraction or 0)
-    points = (
-        Decimal("0.35") * win
-        + Decimal("0.25") * drawdown
-        + Decimal("0.20") * _HUNDRED * min(reward, Decimal(1))
-        + Decimal("0.15") * compliance
-        + Decimal("0.05") * _TREND[figures.score_trend]
-    )
-    return points.quantize(_GRID, rounding=ROUND_HALF_EVEN)
+    return (Decimal(int(points)) / MICROS).quantize(_GRID, rounding=ROUND_DOWN)
+
+
+def base_score(figures: ProviderFigures, stated: Decimal) -> Decimal:
+    """Return what a trend compares: the score without trend, or the stated one without rates."""
+    return score(replace(figures, score_trend="stable")) if has_rates(figures) else stated
+
+
+def find_trend(base: Decimal, previous: Decimal | None) -> str:
+    """Return up, down or stable.
+
+    Args:
+        base: `base_score` now.
+        previous: the same of the period before; None for a first score, which is stable.
+    """
+    if previous is None or abs(base - previous) <= TREND_DEAD_BAND_POINTS:
+        return "stable"
+    return "up" if base > previous else "down"
+
+
+@cache
+def _policy() -> Any:
+    return default_policy_row()[0]
+
+
+def _ppm(value: Decimal | None, absent: int) -> int:
+    # Figures are kept to the millionth; a finer one could only come from a direct caller.
+    return absent if value is None else int((value * PPM).to_integral_value(ROUND_DOWN))

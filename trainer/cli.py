@@ -7,6 +7,7 @@ failure that the trainer knows prints its text and exits 1; nothing is half-writ
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
@@ -79,6 +80,9 @@ def import_data(
 def show_metrics(
     data_folder: FolderOption = None,
     store: Annotated[bool, typer.Option(help="Write the metrics to the record.")] = False,
+    push: Annotated[
+        bool, typer.Option("--push", help="Send them to the running stack, which scores providers.")
+    ] = False,
     start_equity: Annotated[
         float, typer.Option(min=0.01, help="Equity before the first trade, account currency.")
     ] = 10_000.0,
@@ -90,6 +94,7 @@ def show_metrics(
     """Work out provider metrics by day, ISO week, month and overall."""
     from trainer.ingest import load_rows
     from trainer.metrics import provider_metrics, to_document
+    from trainer.push import find_control_address, push_provider_metrics
     from trainer.store import open_record, write_metrics
 
     with _explain_failures():
@@ -100,6 +105,10 @@ def show_metrics(
         if store:
             with open_record(url) as record:
                 write_metrics(record, metrics)
+        if push:
+            result = push_provider_metrics(metrics, find_control_address(data_dir))
+            _print(asdict(result), as_json, "Pushed metrics")
+            return
     shown = metrics if as_json else [row for row in metrics if row.period_type == "overall"]
     if as_json:
         _print([to_document(row) for row in shown], as_json, "")

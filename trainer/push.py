@@ -7,11 +7,12 @@ provider keeps the score it has, or stays unknown. The overall rows have no peri
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import grpc
 
-from riskgate.channel import open_channel
+from riskgate.channel import StackNotFoundError, open_channel, read_address
 from riskgate.v1 import provider_pb2 as pb
 from riskgate.v1 import provider_pb2_grpc
 from riskgate.v1.admin_pb2 import ChangeNote
@@ -52,6 +53,18 @@ class PushResult:
     scores_moved: int = 0
     left_out: int = 0
     state_version: int = 0
+
+
+def find_control_address(data_dir: Path) -> str:
+    """Return HOST:PORT of the control port of the stack that runs in a data directory.
+
+    Raises:
+        MetricsRefusedError: No stack runs there.
+    """
+    try:
+        return read_address("control", data_dir)
+    except StackNotFoundError as error:
+        raise MetricsRefusedError(str(error)) from error
 
 
 def push_provider_metrics(

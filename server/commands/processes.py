@@ -30,8 +30,11 @@ def control(data_dir: DataDir = None) -> None:
 def warm() -> None:
     """Compile the kernels into the cache, so that the next engine starts quickly."""
     from server.engine_process import warm_kernels
+    from server.entities import ProviderFigures
+    from server.provider_score import score
 
     warm_kernels()
+    score(ProviderFigures())
 
 
 def _load(data_dir: DataDir) -> Settings:

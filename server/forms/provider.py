@@ -1,6 +1,7 @@
 """Providers: message with percents to entity with fractions, and back."""
 
 from calendar import monthrange
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
@@ -10,7 +11,7 @@ from server.changes import PROVIDER_TYPES
 from server.entities import Provider, ProviderFigures
 from server.errors import InvalidFieldError
 from server.forms import fields
-from server.provider_score import NEUTRAL_SCORE, has_rates, score
+from server.provider_score import NEUTRAL_SCORE, base_score, find_trend, has_rates, score
 from server.record.provider_metrics import ProviderMetric
 
 _COUNT_MAX: Final = 2**32 - 1
@@ -85,6 +86,30 @@ def read_metric(message: pb.ProviderMetric, path: str) -> ProviderMetric:
         figures=figures,
         performance_score=read_score(message, figures, path),
     )
+
+
+def follow_metric(
+    message: pb.ProviderMetric, metric: ProviderMetric, before: ProviderMetric | None
+) -> ProviderMetric:
+    """Return a metric with what follows from the period before: last score, and trend if unsaid.
+
+    Args:
+        message: what the metric was read from; a trend or a score that it states stays.
+        metric: the metric.
+        before: the last period of the same kind; None makes the first score stable.
+    """
+    metric = replace(
+        metric, performance_score_previous=None if before is None else before.performance_score
+    )
+    if message.figures.score_trend != pb.SCORE_TREND_UNSPECIFIED:
+        return metric
+    last = None if before is None else base_score(before.figures, before.performance_score)
+    trend = find_trend(base_score(metric.figures, metric.performance_score), last)
+    figures = replace(metric.figures, score_trend=trend)
+    points = metric.performance_score
+    if not message.HasField("performance_score") and has_rates(figures):
+        points = score(figures)
+    return replace(metric, figures=figures, performance_score=points)
 
 
 def read_key(message: Any, path: str = "") -> tuple[str, str]:

@@ -10,6 +10,7 @@ False, and the caller falls back to the rule. Memory: `model_tables.py`. Referen
 import numpy as np
 from numpy.typing import NDArray
 
+from server.hotpath.encoding_index import pack_text
 from server.hotpath.encodings import (
     LEVEL_GLOBAL,
     LEVEL_NONE,
@@ -17,7 +18,6 @@ from server.hotpath.encodings import (
     LEVEL_PROVIDER_SYMBOL,
     LEVEL_SYMBOL,
     lookup_encoding_nb,
-    pack_text,
 )
 from server.hotpath.jit import routine
 from server.hotpath.lowered import (

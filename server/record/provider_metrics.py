@@ -1,18 +1,21 @@
 """Rows of provider metrics: one per provider and whole period."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, LiteralString
 
 from server.entities import ProviderFigures
 from server.record import rows
 from server.record.pool import Database
 
 _TABLE: Final = "provider_metric"
-_NEWEST = """
-SELECT performance_score FROM riskgate.provider_metric WHERE provider_id = %s AND provider_type = %s
+_NEWEST: Final = """
+SELECT * FROM riskgate.provider_metric WHERE provider_id = %s AND provider_type = %s
 ORDER BY period_end DESC, period_start LIMIT 1"""
+_BEFORE: Final = """
+SELECT * FROM riskgate.provider_metric WHERE provider_id = %s AND provider_type = %s
+AND period_type = %s AND period_start < %s ORDER BY period_start DESC LIMIT 1"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +29,7 @@ class ProviderMetric:
     period_end: date
     figures: ProviderFigures
     performance_score: Decimal
+    performance_score_previous: Decimal | None = None
 
 
 class ProviderMetricRepository:
@@ -52,13 +56,28 @@ class ProviderMetricRepository:
         await rows.upsert(database, _TABLE, key, values | times)
         return True
 
-    async def newest_score(
+    async def newest(
         self, database: Database, provider_id: str, provider_type: str
-    ) -> Decimal | None:
-        """Return the score of the newest period, of the longest where two end together."""
-        cursor = await database.execute(_NEWEST, [provider_id, provider_type])
-        row = await cursor.fetchone()
-        return None if row is None else Decimal(row["performance_score"])
+    ) -> ProviderMetric | None:
+        """Return the metric of the newest period, of the longest where two end together."""
+        return await _find(database, _NEWEST, [provider_id, provider_type])
+
+    async def before(self, database: Database, metric: ProviderMetric) -> ProviderMetric | None:
+        """Return the metric of the last period of the same kind that starts before this one."""
+        key = [metric.provider_id, metric.provider_type, metric.period_type, metric.period_start]
+        return await _find(database, _BEFORE, key)
+
+
+async def _find(database: Database, query: LiteralString, key: list[Any]) -> ProviderMetric | None:
+    row = await (await database.execute(query, key)).fetchone()
+    if row is None:
+        return None
+    figures = {field.name: row[field.name] for field in fields(ProviderFigures)}
+    if figures["avg_latency_ms"] is not None:
+        # The trainer writes the mean to this table unrounded; a provider shows whole ms.
+        figures["avg_latency_ms"] = round(figures["avg_latency_ms"])
+    own = {field.name: row[field.name] for field in fields(ProviderMetric) if field.name in row}
+    return ProviderMetric(**own, figures=ProviderFigures(**figures))
 
 
 def _columns(metric: ProviderMetric) -> dict[str, Any]:
@@ -76,4 +95,5 @@ def _columns(metric: ProviderMetric) -> dict[str, Any]:
         "avg_latency_ms": figures.avg_latency_ms,
         "score_trend": figures.score_trend,
         "performance_score": metric.performance_score,
+        "performance_score_previous": metric.performance_score_previous,
     }

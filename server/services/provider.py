@@ -1,16 +1,23 @@
 """ProviderService: signal providers, their figures and scores."""
 
-from datetime import UTC, datetime
+from collections.abc import Container
+from datetime import UTC, date, datetime
 from typing import Any, Final
 
 from riskgate.v1 import provider_pb2 as pb
 from riskgate.v1 import provider_pb2_grpc, state_pb2
 from server import feed
 from server.changes import provider_rows
-from server.entities import Provider, ProviderFigures
+from server.entities import Provider
 from server.errors import InvalidFieldError, NotFoundError
 from server.forms import fields
-from server.forms.provider import read_key, read_metric, read_provider, write_provider
+from server.forms.provider import (
+    follow_metric,
+    read_key,
+    read_metric,
+    read_provider,
+    write_provider,
+)
 from server.record.admin_change import AdminChange, admin_change
 from server.record.paging import decode_token, encode_token, page_size
 from server.record.pool import connection
@@ -85,15 +92,18 @@ class ProviderService(provider_pb2_grpc.ProviderServiceServicer):
         ]
         response = pb.PutProviderMetricsResponse()
         async with admin_change(self._parts.pool, fields.note(request)) as change:
-            touched: set[tuple[str, str]] = set()
-            for metric in metrics:
+            touched: dict[tuple[str, str], set[tuple[date, date]]] = {}
+            for message, stated in zip(request.metrics, metrics, strict=True):
+                before = await self._metrics.before(change.database, stated)
+                metric = follow_metric(message, stated, before)
                 if await self._metrics.put(change.database, metric):
                     response.written += 1
-                    touched.add((metric.provider_id, metric.provider_type))
+                    key = (metric.provider_id, metric.provider_type)
+                    touched.setdefault(key, set()).add((metric.period_start, metric.period_end))
                 else:
                     response.unchanged += 1
-            for provider_id, provider_type in sorted(touched):
-                response.scores_moved += await self._move_score(change, provider_id, provider_type)
+            for key, periods in sorted(touched.items()):
+                response.scores_moved += await self._move_score(change, key, periods)
             if touched:
                 counts = {"written": response.written, "unchanged": response.unchanged}
                 await change.audit("put", "provider_metric", "batch", new=counts)
@@ -101,21 +111,27 @@ class ProviderService(provider_pb2_grpc.ProviderServiceServicer):
         response.state_version = change.version
         return response
 
-    async def _move_score(self, change: AdminChange, provider_id: str, provider_type: str) -> bool:
-        """Give a provider the score of its newest period; False when it has it."""
-        points = await self._metrics.newest_score(change.database, provider_id, provider_type)
-        old = await self._providers.get(change.database, provider_id, provider_type)
-        if points is None or (old is not None and old.performance_score == points):
+    async def _move_score(
+        self, change: AdminChange, key: tuple[str, str], written: Container[tuple[date, date]]
+    ) -> bool:
+        """Give a provider score and figures of its newest period, if that was written just now.
+
+        Returns:
+            Whether the score is another than before.
+        """
+        newest = await self._metrics.newest(change.database, *key)
+        if newest is None or (newest.period_start, newest.period_end) not in written:
             return False
+        old = await self._providers.get(change.database, *key)
         provider = Provider(
-            provider_id=provider_id,
-            provider_type=provider_type,
-            performance_score=points,
+            provider_id=newest.provider_id,
+            provider_type=newest.provider_type,
+            performance_score=newest.performance_score,
             score_as_of=datetime.now(UTC),
-            figures=ProviderFigures() if old is None else old.figures,
+            figures=newest.figures,
         )
         await self._write(change, "create" if old is None else "update", old, provider)
-        return True
+        return old is None or old.performance_score != provider.performance_score
 
     async def _write(
         self, change: AdminChange, action: str, old: Provider | None, provider: Provider

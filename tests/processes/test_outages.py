@@ -40,70 +40,18 @@ from tests.order_flow import (
 )
 from tests.stack_harness import Stack, running_stack
 
-# Its holds live longer than an engine takes to start, so that RESTARTED can be seen.
 PATIENT: Final = "patient"
+# Lifetimes of holds, as in outages.yaml.
 TTL_MS: Final = {ACCOUNT: 1_000, PATIENT: 60_000}
 RECOVERY_S: Final = 15.0
 ARRIVAL_S: Final = 2.0
-
-
-def _configuration() -> dict[str, list[dict[str, Any]]]:
-    wide = dict.fromkeys(
-        (
-            *("position_max_drawdown", "daily_max_drawdown", "weekly_max_drawdown"),
-            *("monthly_max_drawdown", "max_position_size", "max_correlated_exposure"),
-        ),
-        100.0,
-    ) | {"max_position_size": 1_000.0, "max_correlated_exposure": 1_000.0}
-    return {
-        "instruments": [
-            {
-                **{"symbol": "EURUSD", "base_currency": "EUR", "quote_currency": "USD"},
-                **{"tick_size": 0.00001, "pip_size": 0.0001, "tick_value": 1, "lot_step": 0.01},
-                **{"min_lot": 0.01, "max_lot": 100, "contract_size": 100_000},
-                "default_slippage_pips": 0,
-            }
-        ],
-        "accounts": [
-            {
-                **{"account_id": account_id, "currency": "USD", "equity": 10_000},
-                "reservation_ttl_ms": ttl_ms,
-            }
-            for account_id, ttl_ms in TTL_MS.items()
-        ],
-        "risk_configurations": [
-            {
-                **{"config_id": "wide", "account_id": account_id},
-                **{f"{name}_percentage": value for name, value in wide.items()},
-                **{"position_trailing_stop_multiplier": 1, "risk_per_trade_percentage": 0.5},
-                **{"volatility_adjustment_factor": 0, "cooling_off_period_minutes": 0},
-                "consecutive_loss_threshold": 0,
-            }
-            for account_id in TTL_MS
-        ],
-        "conversion_rates": [{"from": "JPY", "to": "USD", "rate": 0.0067}],
-        "circuit_breakers": [
-            {
-                **{"name": "drawdown", "account_id": ACCOUNT, "condition": "max_drawdown"},
-                **{"action": "block", "parameters": {"threshold": 0.5}},
-            }
-        ],
-        "providers": [
-            {
-                **{"provider_id": PROVIDER, "provider_type": "channel_source"},
-                "performance_score": 50,
-            }
-        ],
-        "market": [{"symbol": "EURUSD", "atr": 0.001, "volatility_index": 50}],
-    }
+_AWAY: Final = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    path = tmp_path_factory.mktemp("outages") / "all.yaml"
-    path.write_text(yaml.safe_dump(_configuration()), encoding="utf-8")
+def stack() -> Iterator[Stack]:
     with running_stack() as stack:
-        stack.answer("apply", "-f", str(path))
+        stack.answer("apply", "-f", str(Path(__file__).with_name("outages.yaml")))
         yield stack
 
 
@@ -152,8 +100,9 @@ def assert_change_arrives(stack: Stack, provider_id: str) -> None:
             lots = lots_of(stack, provider_id=provider_id, min_state_version=version)
         except riskgate.NoDecisionError as error:
             # It waits 50 ms for the change, which a busy machine may exceed.
-            assert error.code is grpc.StatusCode.FAILED_PRECONDITION, error
-            assert time.monotonic() < ends_at_s, error
+            is_early = error.code is grpc.StatusCode.FAILED_PRECONDITION
+            if not is_early or time.monotonic() > ends_at_s:
+                raise
         else:
             assert lots == GOOD_PROVIDER_LOTS
             return
@@ -247,6 +196,11 @@ def test_decide_when_redis_is_killed_then_sizes_are_halved_until_it_is_back(stac
     assert_flawless(flow)
     assert lots_of(stack, provider_id="channel_during_redis") == GOOD_PROVIDER_LOTS
     assert stack.state.pids["redis"] != before
+    # An outage is tried twice a second and takes a few lines, however long it lasts.
+    lines = (stack.data_dir / "logs" / "control.log").read_text(encoding="utf-8").splitlines()
+    assert 1 <= sum("redis is away" in line for line in lines) <= 4
+    assert any("redis is there" in line for line in lines)
+    assert "redis is back" in (stack.data_dir / "logs" / "engine.log").read_text(encoding="utf-8")
 
 
 def test_decide_when_postgres_is_killed_then_goes_on_unchanged_and_says_so(stack: Stack) -> None:
@@ -260,8 +214,7 @@ def test_decide_when_postgres_is_killed_then_goes_on_unchanged_and_says_so(stack
                 put_provider(stack, "channel_refused")
             code: Any = caught.value
             assert code.code() is grpc.StatusCode.UNAVAILABLE
-            still, _ = flow.wait_for(lambda decided: True, timeout_s=1)
-            assert still.answer.lot_size == WHOLE_LOTS
+            flow.wait_for(has(types.REASON_RECORD_AWAY), timeout_s=1)
         flow.wait_for(is_normal, timeout_s=RECOVERY_S)
         assert_change_arrives(stack, "channel_after_postgres")
     assert_flawless(flow)
@@ -352,11 +305,8 @@ def _decide_at_last(gate: riskgate.Client, **fields: Any) -> riskgate.DecideResp
         try:
             return gate.decide(**{**order(), **fields}, client_order_id=order_id)
         except riskgate.NoDecisionError as error:
-            assert error.code in {
-                grpc.StatusCode.UNAVAILABLE,
-                grpc.StatusCode.DEADLINE_EXCEEDED,
-            }, error
-            assert time.monotonic() < ends_at_s, error
+            if error.code not in _AWAY or time.monotonic() > ends_at_s:
+                raise
             time.sleep(0.05)
 
 

@@ -72,15 +72,15 @@ class Changes:
     def _account(self, rows: list[Any], *, deleted: bool) -> bool:
         row, books = rows[0], self.books
         account = books.accounts.get(row.account_id)
+        if account is not None and account.alive:
+            # A mark of today must not become the base of today.
+            books.roll(account)
         if deleted:
             if account is not None:
                 account.alive = False
             return True
         if account is None:
             account = books.accounts[row.account_id] = Account(row.account_id)
-        elif account.alive:
-            # A mark of today must not become the base of today.
-            books.roll(account)
         account.alive, account.spec = True, row
         books.mark_equity(account, row.equity_micros, row.equity_at_ns)
         books.roll(account)
