@@ -47,6 +47,7 @@ class Control:
     providers: Any
     market: Any
     models: Any
+    address: str
 
     async def published(self, version: int) -> None:
         await wait_until(lambda: self.publisher.published_version >= version)
@@ -84,6 +85,7 @@ async def control(database_url: str, redis_url: str, data_dir: Path) -> AsyncIte
                     provider_pb2_grpc.ProviderServiceStub(channel),
                     market_pb2_grpc.MarketServiceStub(channel),
                     model_pb2_grpc.ModelServiceStub(channel),
+                    f"127.0.0.1:{port}",
                 )
         finally:
             await server.stop(1)

@@ -80,7 +80,7 @@ class ProviderServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def PutProviderMetrics(self, request, context):
-        """Metrics of whole periods, at most 1,000; one bad row refuses all. A provider's score moves to that of its newest period.
+        """Metrics of whole periods, at most 1,000; one bad row refuses all. A provider's score and figures become those of its newest period.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -33,7 +33,8 @@ EDGES = st.sampled_from([0, 1, -1, 10**6, 10**12, 2**62, -(2**62), 2**63 - 1, -(
 
 
 def fresh() -> np.void:
-    return np.zeros(1, FAULT)[0]
+    state: np.void = np.zeros(1, FAULT)[0]
+    return state
 
 
 def exact(a: int, b: int, c: int, rounding: int) -> int | None:

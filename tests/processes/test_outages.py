@@ -32,7 +32,6 @@ from tests.order_flow import (
     DEGRADED_AGE_MS,
     GOOD_PROVIDER_LOTS,
     HALF_LOTS,
-    PROVIDER,
     WHOLE_LOTS,
     Decided,
     OrderFlow,

@@ -110,10 +110,11 @@ class Changes:
         row, books = rows[0], self.books
         known = books.breakers.get(row.breaker_id)
         if deleted:
-            if known is None:
-                return True
-            row = known[1].definition._replace(enabled=0)
-        account = known[0] if deleted and known else self._known_account(row.account_id)
+            if known is not None:
+                known[1].definition = known[1].definition._replace(enabled=0)
+                known[1].close()
+            return True
+        account = self._known_account(row.account_id)
         if account is None:
             return False
         books.roll(account)

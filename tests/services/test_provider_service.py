@@ -1,5 +1,6 @@
 """Rows S0-01 to S0-12: providers, their scores from figures, and metrics of whole periods."""
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from riskgate.v1 import admin_pb2, state_pb2, types_pb2
 from riskgate.v1 import provider_pb2 as pb
 from server import feed
 from server.hotpath import layout
+from server.record.pool import connection
 from tests.control_harness import Control, play, refusal
 
 CHANNEL = types_pb2.PROVIDER_TYPE_CHANNEL_SOURCE
@@ -157,6 +159,63 @@ def test_put_metrics_when_newer_period_comes_then_score_moves_and_older_does_not
         assert moved.scores_moved == 1
         await parts.published(moved.state_version)
         assert await published_score(parts, "channel_source:channel_12345") == 40_000_000
+
+    play(database_url, redis_url, tmp_path, scenario)
+
+
+def test_put_metrics_when_no_trend_is_stated_then_it_follows_from_the_period_before(
+    database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    async def scenario(parts: Control) -> None:
+        unsaid = {"score_trend": pb.SCORE_TREND_UNSPECIFIED}
+        months = [("2025-10-01", "2025-10-31"), ("2025-11-01", "2025-11-30")]
+        months += [("2025-12-01", "2025-12-31"), ("2026-01-01", "2026-01-31")]
+        # 0.35 points per percent of win rate: 1.05 up, 0.7 down, 1.05 down.
+        rows = [
+            metric(
+                period_start=start,
+                period_end=end,
+                figures=figures(win_rate=rate, total_signals=100, winning_signals=60, **unsaid),
+            )
+            for (start, end), rate in zip(months, (70, 73, 71, 68), strict=True)
+        ]
+        seen = []
+        for row in rows:
+            await put_metrics(parts, row)
+            listed = await parts.providers.ListProviders(pb.ListProvidersRequest())
+            (provider,) = listed.providers
+            seen.append((provider.figures.score_trend, provider.performance_score))
+            assert provider.figures.win_rate == row.figures.win_rate
+        # Without trend 79.45, 80.5, 79.8 and 78.75; a trend gives or takes 2.5.
+        assert seen == [
+            (pb.SCORE_TREND_STABLE, 79.45),
+            (pb.SCORE_TREND_UP, 83.0),
+            (pb.SCORE_TREND_STABLE, 79.8),
+            (pb.SCORE_TREND_DOWN, 76.25),
+        ]
+        async with connection(parts.pool) as database:
+            cursor = await database.execute(
+                "SELECT performance_score_previous FROM riskgate.provider_metric "
+                "ORDER BY period_start"
+            )
+            previous = [row["performance_score_previous"] for row in await cursor.fetchall()]
+        assert previous == [None, Decimal("79.45"), Decimal(83), Decimal("79.8")]
+        again = await put_metrics(parts, *rows)
+        assert (again.written, again.unchanged) == (0, 4)
+
+    play(database_url, redis_url, tmp_path, scenario)
+
+
+def test_put_metrics_when_an_old_period_comes_late_then_a_stated_score_stays(
+    database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    async def scenario(parts: Control) -> None:
+        await put_metrics(parts, metric(performance_score=87.5))
+        await put(parts, provider_id="channel_12345", performance_score=30)
+        older = metric(period_start="2025-11-01", period_end="2025-11-30", performance_score=10)
+        assert (await put_metrics(parts, older)).scores_moved == 0
+        listed = await parts.providers.ListProviders(pb.ListProvidersRequest())
+        assert [each.performance_score for each in listed.providers] == [30]
 
     play(database_url, redis_url, tmp_path, scenario)
 
