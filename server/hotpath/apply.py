@@ -250,6 +250,9 @@ def put_breaker_nb(state: Any, words: Any, rows: Any, deleted: bool, now_ns: int
             return False
         close_breaker_nb(state, row)
     breaker = breaker_at(state, row)
+    if breaker.condition != change.condition:
+        # Another condition starts afresh.
+        close_breaker_nb(state, row)
     if breaker.account_row not in (0, account_row):
         _leave_chain_nb(state, row)
         breaker.account_row = 0
@@ -349,7 +352,9 @@ def put_heartbeat_nb(state: Any, rows: Any, now_ns: int) -> bool:
     """Note that the feed lives; a heartbeat that agrees with our clock confirms it after a leap."""
     change = rows[0]
     engine = engine_of(state)
-    engine.heartbeat_at_ns = max(engine.heartbeat_at_ns, change.published_at_ns)
+    if change.published_at_ns - now_ns <= CLOCK_LEAP_NS:
+        # One from the future would never grow old.
+        engine.heartbeat_at_ns = max(engine.heartbeat_at_ns, change.published_at_ns)
     engine.record_away = change.record_away
     if abs(change.published_at_ns - now_ns) <= CLOCK_LEAP_NS:
         engine.clock_unconfirmed = 0

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from server.hotpath.jit import kernel, routine
-from server.hotpath.layout import BREAKER_EXCHANGES_MAX, BREAKER_SYMBOLS_MAX, PPM, SYMBOL_WORDS
+from server.hotpath.jit import i64, kernel, routine
+from server.hotpath.layout import BREAKER_EXCHANGES_MAX, BREAKER_SYMBOLS_MAX, SYMBOL_WORDS
 from server.hotpath.memory import account_at, breaker_at, instrument_at
-from server.hotpath.units import UP, mul_div_nb
+from server.hotpath.units import share_ppm_nb
 
 MAX_DRAWDOWN = 1
 DAILY_LOSS = 2
@@ -30,10 +30,11 @@ TRIPPED = 2
 
 
 @kernel
-def _fell_more_nb(state: Any, base_micros: int, equity_micros: int, threshold_ppm: int) -> bool:
+def _fell_more_nb(base_micros: int, equity_micros: int, threshold_ppm: int) -> bool:
     if base_micros <= 0:
         return True
-    return mul_div_nb(state, base_micros - equity_micros, PPM, base_micros, UP) > threshold_ppm
+    fall = max(base_micros - equity_micros, i64(0))
+    return share_ppm_nb(fall, base_micros) > threshold_ppm
 
 
 @kernel
@@ -43,18 +44,18 @@ def _condition_holds_nb(state: Any, breaker_row: int, account_row: int) -> bool:
     equity = account.equity_micros
     threshold = breaker.threshold
     if breaker.condition == MAX_DRAWDOWN:
-        return _fell_more_nb(state, account.peak_micros, equity, threshold)
+        return _fell_more_nb(account.peak_micros, equity, threshold)
     if breaker.condition == DAILY_LOSS:
         return account.day_start_ns == 0 or _fell_more_nb(
-            state, account.day_base_micros, equity, threshold
+            account.day_base_micros, equity, threshold
         )
     if breaker.condition == WEEKLY_LOSS:
         return account.week_start_ns == 0 or _fell_more_nb(
-            state, account.week_base_micros, equity, threshold
+            account.week_base_micros, equity, threshold
         )
     if breaker.condition == MONTHLY_LOSS:
         return account.month_start_ns == 0 or _fell_more_nb(
-            state, account.month_base_micros, equity, threshold
+            account.month_base_micros, equity, threshold
         )
     if breaker.condition == CONSECUTIVE_LOSSES:
         return account.consecutive_losses >= threshold
@@ -87,9 +88,19 @@ def refresh_breakers_nb(state: Any, account_row: int, now_ns: int) -> None:
                     if breaker.condition == CONSECUTIVE_LOSSES
                     else 0
                 )
-        elif breaker.state == TRIPPED:
+        elif breaker.state == TRIPPED and breaker.condition != CONSECUTIVE_LOSSES:
             close_breaker_nb(state, row)
         row = breaker.next_breaker
+
+
+@routine
+def close_won_breakers_nb(state: Any, account_row: int) -> None:
+    """Close the consecutive-loss breakers of an account that has just won or broken even."""
+    row = account_at(state, account_row).first_breaker
+    while row != 0:
+        if breaker_at(state, row).condition == CONSECUTIVE_LOSSES:
+            close_breaker_nb(state, row)
+        row = breaker_at(state, row).next_breaker
 
 
 @routine

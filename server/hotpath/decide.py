@@ -65,7 +65,6 @@ from server.hotpath.reasons import (
     R_RECORD_AWAY,
     R_STOP_REQUIRED,
     S_CUT,
-    S_DENY,
     S_NOT_APPLICABLE,
 )
 from server.hotpath.records import (
@@ -122,7 +121,9 @@ def decide_nb(state: Any, models: ModelTables, reading_ns: int) -> int:
         known = recall_order_nb(state)
         if known != DECIDED:
             return known
-        check_nb(decision, R_IDEMPOTENCY_FULL, make_room_nb(state, work.account_row, now_ns))
+        idempotent = make_room_nb(state, work.account_row, now_ns)
+        if idempotent or request.reduce_only == 0:
+            check_nb(decision, R_IDEMPOTENCY_FULL, idempotent)
     if check_nb(decision, R_ENUM_VALUE_UNKNOWN, not unknown_enum):
         check_service_nb(state)
         if check_parties_nb(state):
@@ -298,7 +299,7 @@ def finish_nb(state: Any, idempotent: bool) -> None:
     if holds:
         hold_decision_nb(state)
     settle_replaced_nb(state, holds)
-    if idempotent and decision.status[R_IDEMPOTENCY_FULL] != S_DENY:
+    if idempotent:
         decision.idempotency_row = remember_order_nb(
             state, work.account_row, request.client_order_id, state.scratch[16:18]
         )

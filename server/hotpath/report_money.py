@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from server.hotpath.breakers import close_won_breakers_nb
 from server.hotpath.jit import i64, routine
 from server.hotpath.layout import EQUITY_MICROS_MAX, MICROS
 from server.hotpath.memory import (
@@ -38,6 +39,7 @@ def settle_money_nb(state: Any, account_row: int, event_ns: int, now_ns: int) ->
         return
     if pnl >= 0:
         account.consecutive_losses = 0
+        close_won_breakers_nb(state, account_row)
         return
     account.consecutive_losses += 1
     configuration = configuration_at(state, account_row)

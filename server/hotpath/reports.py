@@ -210,26 +210,43 @@ def _move_rows_nb(
 
 
 @routine
-def _position_key_of_report_nb(state: Any, account_row: int, instrument_row: int, row: int) -> None:
-    report = report_of(state)
-    if report.position_id[0] != 0 or row == 0:
-        position_key_nb(state, account_row, instrument_row, report.position_id)
-    elif reservation_at(state, row).is_exit != 0:
-        position_key_nb(state, account_row, instrument_row, reservation_at(state, row).position_id)
-    else:
-        net_key_nb(state, account_row, instrument_row)
+def _position_key_of_report_nb(
+    state: Any, account_row: int, instrument_row: int, row: int, closing: bool
+) -> None:
+    """Write the key of the position that a fill or close moves into the scratch words."""
+    report, order = report_of(state), reservation_at(state, row)
+    follows_fills = closing and order.filled_steps > 0
+    follows_order = not closing and report.position_id[0] == 0
+    if row != 0 and (follows_fills or follows_order):
+        # A close follows the fills of its order; an exit fills what it was to reduce.
+        position_key_nb(state, account_row, instrument_row, order.position_id)
+        return
+    position_key_nb(state, account_row, instrument_row, report.position_id)
+    if row == 0 and closing and report.position_id[0] != 0:
+        found = find_position_nb(state)
+        if found == 0 or position_at(state, found).net_steps == 0:
+            net_key_nb(state, account_row, instrument_row)
+
+
+@routine
+def _closable_steps_nb(state: Any, account_row: int, instrument_row: int, steps: int) -> int:
+    """Return how much of an unmatched close there is to close: it never opens a position."""
+    _position_key_of_report_nb(state, account_row, instrument_row, i64(0), True)
+    found = find_position_nb(state)
+    net = position_at(state, found).net_steps if found != 0 else i64(0)
+    is_long = report_of(state).side == SIDE_BUY
+    return min(steps, abs(net)) if net != 0 and (net > 0) == is_long else i64(0)
 
 
 @routine
 def _apply_execution_nb(
-    state: Any, account_row: int, instrument_row: int, row: int, steps: int
+    state: Any, account_row: int, instrument_row: int, row: int, steps: int, closing: bool
 ) -> None:
     """Move hold and position by a fill or a close of `steps` > 0."""
     report = report_of(state)
     order = reservation_at(state, row)
     side = order.side if row != 0 else report.side
     price = _price_ticks_nb(state, instrument_row)
-    closing = report.kind == KIND_CLOSE
     signed = steps if (side == SIDE_BUY) != closing else -steps
     risk = i64(0)
     notional = i64(0)
@@ -243,7 +260,10 @@ def _apply_execution_nb(
             order.filled_steps += steps
     elif not closing:
         notional = _unmatched_notional_nb(state, account_row, instrument_row, steps, price)
-    _position_key_of_report_nb(state, account_row, instrument_row, row)
+    _position_key_of_report_nb(state, account_row, instrument_row, row, closing)
+    if row != 0 and not closing and order.is_exit == 0:
+        for word in range(ID_WORDS):
+            order.position_id[word] = state.scratch[2 + word]
     _move_rows_nb(state, account_row, instrument_row, signed, price, risk, notional)
 
 
@@ -257,7 +277,8 @@ def _settle_hold_nb(state: Any, row: int) -> None:
     order = reservation_at(state, row)
     if not is_live_nb(order.state):
         return
-    if kind in (KIND_FILL, KIND_REJECT, KIND_CANCEL, KIND_EXPIRE):
+    exited = kind == KIND_CLOSE and order.is_exit != 0
+    if exited or kind in (KIND_FILL, KIND_REJECT, KIND_CANCEL, KIND_EXPIRE):
         release_nb(state, row)
     elif kind in (KIND_ACK, KIND_PARTIAL_FILL) and order.state == RESERVATION_HELD:
         leave_wheel_nb(state, row)
@@ -273,9 +294,11 @@ def _instrument_of_report_nb(state: Any, row: int) -> int:
 
 
 @routine
-def _rows_fit_nb(state: Any, account_row: int, instrument_row: int, row: int) -> bool:
+def _rows_fit_nb(
+    state: Any, account_row: int, instrument_row: int, row: int, closing: bool
+) -> bool:
     """Tell whether the position and exposure rows that an execution moves exist or can be made."""
-    _position_key_of_report_nb(state, account_row, instrument_row, row)
+    _position_key_of_report_nb(state, account_row, instrument_row, row, closing)
     named = state.scratch[2] != 0
     missing = 1 if find_position_nb(state) == 0 else 0
     if named:
@@ -288,10 +311,8 @@ def _rows_fit_nb(state: Any, account_row: int, instrument_row: int, row: int) ->
 
 
 @routine
-def _judge_execution_nb(
-    state: Any, account_row: int, instrument_row: int, row: int, steps: int
-) -> int:
-    """Return 0 if a fill or close can be applied, else the outcome that refuses it."""
+def _judge_execution_nb(state: Any, instrument_row: int, row: int, steps: int) -> int:
+    """Return 0 if a fill or close makes sense, else REPORT_INVALID with the field named."""
     report, result = report_of(state), result_of(state)
     if instrument_row == 0:
         refuse_nb(result, FIELD_SYMBOL, P_REQUIRED)
@@ -306,8 +327,27 @@ def _judge_execution_nb(
     if report.present & REPORT_HAS_PRICE and _price_ticks_nb(state, instrument_row) == 0:
         refuse_nb(result, FIELD_PRICE, P_RANGE)
         return REPORT_INVALID
-    if steps > 0 and not _rows_fit_nb(state, account_row, instrument_row, row):
+    return i64(0)
+
+
+@routine
+def _execute_nb(state: Any, account_row: int, instrument_row: int, row: int) -> int:
+    """Apply a fill or close; return 0, or the outcome that refuses it."""
+    # The close of an exit order is its fill.
+    closing = report_of(state).kind == KIND_CLOSE and reservation_at(state, row).is_exit == 0
+    steps = i64(0)
+    if instrument_row != 0:
+        steps = _moved_steps_nb(state, row, instrument_row, closing)
+    refusal = _judge_execution_nb(state, instrument_row, row, steps)
+    if refusal != 0:
+        return refusal
+    if row == 0 and closing:
+        steps = _closable_steps_nb(state, account_row, instrument_row, steps)
+    if steps == 0:
+        return i64(0)
+    if not _rows_fit_nb(state, account_row, instrument_row, row, closing):
         return REPORT_FULL
+    _apply_execution_nb(state, account_row, instrument_row, row, steps, closing)
     return i64(0)
 
 
@@ -349,16 +389,10 @@ def report_nb(state: Any, reading_ns: int) -> int:
     outcome = REPORT_DUPLICATE
     if is_new_report_nb(state, account_row):
         outcome = REPORT_APPLIED if row != 0 else REPORT_UNMATCHED
-        executes = report.kind in (KIND_PARTIAL_FILL, KIND_FILL, KIND_CLOSE)
-        if executes:
-            steps = i64(0)
-            if instrument_row != 0:
-                steps = _moved_steps_nb(state, row, instrument_row, report.kind == KIND_CLOSE)
-            refusal = _judge_execution_nb(state, account_row, instrument_row, row, steps)
+        if report.kind in (KIND_PARTIAL_FILL, KIND_FILL, KIND_CLOSE):
+            refusal = _execute_nb(state, account_row, instrument_row, row)
             if refusal != 0:
                 return refusal
-            if steps > 0:
-                _apply_execution_nb(state, account_row, instrument_row, row, steps)
         remember_report_nb(state, account_row)
         if row != 0:
             _settle_hold_nb(state, row)

@@ -50,6 +50,8 @@ def add_to_sums_nb(state: Any, row: int, sign: int) -> None:
     held = reservation_at(state, row)
     if held.is_exit != 0:
         position_at(state, held.position_row).working_exit_steps += sign * held.left_steps
+        if held.net_row != 0:
+            position_at(state, held.net_row).working_exit_steps += sign * held.left_steps
         return
     account = account_at(state, held.account_row)
     account.held_risk_micros += sign * held.risk_micros
@@ -189,8 +191,10 @@ def expire_nb(state: Any, now_ns: int) -> None:
     """Release every held reservation whose lifetime has ended."""
     engine = engine_of(state)
     last = now_ns >> WHEEL_SHIFT
-    tick = max(engine.wheel_tick, last - WHEEL_BUCKETS)
-    while tick < last:
+    tick = engine.wheel_tick
+    # One turn of the wheel passes every bucket, however far the clock has moved.
+    end = min(last, tick + WHEEL_BUCKETS)
+    while tick < end:
         tick += 1
         bucket = state.wheel + 8 * (tick & (WHEEL_BUCKETS - 1))
         while load_word(bucket) != 0:

@@ -136,6 +136,7 @@ RESERVATION: Final = packed_dtype(
     ("side", _I8),
     ("is_exit", _I8),
     ("position_row", _I8),  # net row of a new risk, the row to be reduced of an exit
+    ("net_row", _I8),  # of an exit from a position with an id of its own; else 0
     ("exposure_row", _I8),
     ("left_steps", _I8),
     ("risk_micros", _I8),  # of what is left
@@ -145,7 +146,7 @@ RESERVATION: Final = packed_dtype(
     ("entry_ticks", _I8),
     ("loss_per_lot_micros", _I8),
     ("notional_per_lot_micros", _I8),
-    ("position_id", _ID),
+    ("position_id", _ID),  # of an exit: what it reduces; of new risk: where its fills went
     ("expires_at_ns", _I8),
     ("next_expiring", _I8),  # same wheel bucket
     ("previous_expiring", _I8),

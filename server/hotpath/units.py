@@ -67,6 +67,15 @@ def allowance_nb(amount: int, ppm: int) -> int:
 
 
 @kernel
+def share_ppm_nb(part: int, whole: int) -> int:
+    """Return part / whole in ppm, rounded up and at most int64; part ≥ 0, whole > 0."""
+    quotient, rest_sign, overflow = divide_product(i64(part), i64(PPM), i64(whole))
+    if overflow != 0 or quotient == _INT64_MAX:
+        return _INT64_MAX
+    return quotient + 1 if rest_sign > 0 else quotient
+
+
+@kernel
 def _saturating_nb(a: int, b: int, c: int) -> int:
     quotient, rest_sign, overflow = divide_product(i64(a), i64(b), i64(c))
     if overflow != 0:

@@ -19,6 +19,7 @@ from server.hotpath.memory import (
 )
 from server.hotpath.positions import (
     exposure_key_nb,
+    find_position_nb,
     make_exposure_nb,
     make_position_nb,
     net_key_nb,
@@ -170,11 +171,14 @@ def hold_decision_nb(state: Any) -> None:
     held.side = request.side
     held.left_steps = decision.lot_steps
     held.entry_ticks = work.entry_ticks
-    for word in range(ID_WORDS):
-        held.position_id[word] = request.position_id[word]
     if is_exit:
+        for word in range(ID_WORDS):
+            held.position_id[word] = request.position_id[word]
         held.is_exit = 1
         held.position_row = work.exit_row
+        if request.position_id[0] != 0:
+            net_key_nb(state, work.account_row, work.instrument_row)
+            held.net_row = find_position_nb(state)
     else:
         held.position_row = work.net_row
         held.exposure_row = work.exposure_row

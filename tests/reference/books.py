@@ -101,6 +101,7 @@ class Hold:
     state: int = RESERVATION_HELD
     filled: int = 0
     closed: int = 0
+    filled_into: bytes = NO_ID
 
     @property
     def in_use(self) -> bool:
@@ -221,7 +222,7 @@ class Books:
                     breaker.state, breaker.tripped_at = BREAKER_TRIPPED, self.now
                     cools = rule.condition == CONSECUTIVE_LOSSES
                     breaker.closes_at = self.now + rule.cooling_off_ns if cools else 0
-            elif rule.condition != CONSECUTIVE_LOSSES or account.consecutive_losses == 0:
+            elif rule.condition != CONSECUTIVE_LOSSES:
                 breaker.close()
 
     def _holds_true(self, account: Account, rule: Any) -> bool:
@@ -290,6 +291,8 @@ class Books:
         account.held_notional += sign * notional
         if hold.is_exit:
             hold.position.working_exits += sign * steps
+            if hold.position.position_id != NO_ID:
+                self.position(account, hold.instrument.symbol).working_exits += sign * steps
         else:
             hold.exposure.held += sign * notional
             hold.position.held[hold.side] += sign * steps

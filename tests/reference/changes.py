@@ -123,6 +123,8 @@ class Changes:
             books.breakers[row.breaker_id] = (account, breaker)
             account.breakers.append(breaker)
         else:
+            if known[1].definition.condition != row.condition:
+                known[1].close()
             known[1].definition = row
         books.refresh(account)
         return True
@@ -162,7 +164,8 @@ class Changes:
 
     def _heartbeat(self, rows: list[Any], *, deleted: bool) -> bool:
         row, books = rows[0], self.books
-        books.heartbeat_at = max(books.heartbeat_at, row.published_at_ns)
+        if row.published_at_ns <= books.now + CLOCK_LEAP_NS:
+            books.heartbeat_at = max(books.heartbeat_at, row.published_at_ns)
         books.record_away = row.record_away == 1
         if abs(row.published_at_ns - books.now) <= CLOCK_LEAP_NS:
             books.clock_unconfirmed = False

@@ -99,7 +99,8 @@ class Decisions:
                 break
             del books.remembered[key]
             oldest.account.idempotency -= 1
-        case.deny(R_IDEMPOTENCY_FULL)
+        if not case.request.reduce_only:
+            case.deny(R_IDEMPOTENCY_FULL)
         return False
 
     def _judge(self, case: Judgement) -> None:

@@ -19,7 +19,7 @@ from server.hotpath.records import (
 )
 from server.hotpath.rows import RESERVATION_HELD, RESERVATION_WORKING
 from tests.reference.arithmetic import lot_steps, micros, nearest_ticks
-from tests.reference.books import Account, Books, Hold, Position
+from tests.reference.books import CONSECUTIVE_LOSSES, Account, Books, Hold, Position
 from tests.reference.rows import NO_ID, NO_SYMBOL, read_report
 from tests.reference.sizing import notional_per_lot
 from tests.reference.validity import BUY, CLOSE, FILL, PARTIAL_FILL, Fault, fault, find_report_fault
@@ -56,7 +56,7 @@ class Reports:
             found = self._find_move_fault(report, hold, instrument)
             if found is not None:
                 return self._refused(REPORT_INVALID, found)
-            steps = self._new_steps(report, hold, instrument)
+            steps = self._new_steps(account, report, hold, instrument)
             needed = self._rows_needed(account, report, instrument, hold) if steps else 0
             if not books.has_room_for_positions(needed):
                 return self._refused(REPORT_FULL)
@@ -110,20 +110,38 @@ class Reports:
             return fault("price", P_RANGE)
         return None
 
-    @staticmethod
-    def _rows_needed(account: Account, report: Any, instrument: Any, hold: Hold | None) -> int:
-        named = report.position_id
-        if hold is not None and named == NO_ID:
-            named = hold.position.position_id
+    def _rows_needed(
+        self, account: Account, report: Any, instrument: Any, hold: Hold | None
+    ) -> int:
+        named = self._moved_id(account, report, hold, instrument)
         names = {(instrument.symbol, named), (instrument.symbol, NO_ID)}
         return sum(name not in account.positions for name in names)
+
+    @staticmethod
+    def _closes(report: Any, hold: Hold | None) -> bool:
+        """Tell a close from a fill; the close of an exit order is its fill."""
+        return bool(report.kind == CLOSE) and not (hold is not None and hold.is_exit)
+
+    def _moved_id(self, account: Account, report: Any, hold: Hold | None, instrument: Any) -> bytes:
+        """Return the id of the position that a fill or close moves."""
+        closes = self._closes(report, hold)
+        named: bytes = report.position_id
+        if hold is not None and closes and hold.filled > 0:
+            return hold.filled_into
+        if hold is not None and not closes and named == NO_ID:
+            return hold.position.position_id if hold.is_exit else hold.filled_into
+        if hold is None and closes and named != NO_ID:
+            row = account.positions.get((instrument.symbol, named))
+            if row is None or row.net == 0:
+                return NO_ID
+        return named
 
     # --- Moving positions ---------------------------------------------------------------------
 
     def _move(
         self, account: Account, report: Any, hold: Hold | None, instrument: Any, steps: int
     ) -> None:
-        closes = report.kind == CLOSE
+        closes = self._closes(report, hold)
         side = report.side if hold is None else hold.side
         signed = steps if (side == BUY) != closes else -steps
         price = 0
@@ -135,7 +153,8 @@ class Reports:
             hold.state = RESERVATION_WORKING
         if steps:
             self._turn_over(account, report, hold, instrument, signed, price)
-        if hold is not None and report.kind == FILL and hold.in_use:
+        exited = hold is not None and hold.is_exit and report.kind == CLOSE
+        if hold is not None and (report.kind == FILL or exited) and hold.in_use:
             self.books.close_hold(hold)
 
     def _turn_over(
@@ -147,8 +166,11 @@ class Reports:
         signed: int,
         price: int,
     ) -> None:
-        closes, steps = report.kind == CLOSE, abs(signed)
-        row = self._row_of(account, report, hold, instrument)
+        closes, steps = self._closes(report, hold), abs(signed)
+        moved = self._moved_id(account, report, hold, instrument)
+        row = self.books.position(account, instrument.symbol, moved)
+        if hold is not None and not closes and not hold.is_exit:
+            hold.filled_into = moved
         risk = notional = 0
         if hold is not None:
             if not closes:
@@ -164,25 +186,27 @@ class Reports:
             _turn(net, signed, price)
         self.books.forget_if_flat(account, row)
 
-    def _new_steps(self, report: Any, hold: Hold | None, instrument: Any) -> int:
+    def _new_steps(self, account: Account, report: Any, hold: Hold | None, instrument: Any) -> int:
+        steps = self._reported_steps(report, hold, instrument)
+        if hold is None and report.kind == CLOSE:
+            # What no known order opened can be closed, but never turned round.
+            moved = self._moved_id(account, report, hold, instrument)
+            row = account.positions.get((instrument.symbol, moved))
+            net = 0 if row is None else row.net
+            return min(steps, max(0, net if report.side == BUY else -net))
+        return steps
+
+    def _reported_steps(self, report: Any, hold: Hold | None, instrument: Any) -> int:
         if report.present & REPORT_HAS_CUMULATIVE:
             parsed = lot_steps(report.cumulative_lots, instrument)
             assert parsed is not None
             before = 0
             if hold is not None:
-                before = hold.closed if report.kind == CLOSE else hold.filled
+                before = hold.closed if self._closes(report, hold) else hold.filled
             return max(0, parsed[0] - before)
         parsed = lot_steps(report.lots, instrument)
         assert parsed is not None
         return parsed[0]
-
-    def _row_of(
-        self, account: Account, report: Any, hold: Hold | None, instrument: Any
-    ) -> Position:
-        if report.position_id == NO_ID and hold is not None:
-            # The row of an exit may have been forgotten meanwhile: it then starts anew.
-            return self.books.position(account, hold.position.instrument, hold.position.position_id)
-        return self.books.position(account, instrument.symbol, report.position_id)
 
     def _commit(self, hold: Hold, steps: int) -> tuple[int, int]:
         """Take `steps` out of the hold and return the risk and notional that they bring along."""
@@ -256,6 +280,9 @@ class Reports:
             return
         if pnl >= 0:
             account.consecutive_losses = 0
+            for breaker in account.breakers:
+                if breaker.definition.condition == CONSECUTIVE_LOSSES:
+                    breaker.close()
             return
         account.consecutive_losses += 1
         configuration = account.configuration
