@@ -25,6 +25,7 @@ from server.entities import (
 )
 from server.errors import InvalidFieldError
 from server.hotpath import layout
+from server.policy import policy_row
 
 _CONTEXT: Final = Context(prec=60)
 _INT64_MAX: Final = 2**63 - 1
@@ -276,6 +277,11 @@ def model_rows(purpose: str, digest: bytes, version: str, serial: int) -> bytes:
         "serial": serial,
     }
     return _rows(layout.CHANGE_MODEL, [values])
+
+
+def policy_rows(policy: dict[str, Any]) -> bytes:
+    """Encode a risk policy that was verified when it was pushed."""
+    return policy_row(policy).tobytes()
 
 
 def heartbeat_rows(version: int, *, record_away: bool) -> bytes:

@@ -31,6 +31,7 @@ _COMMANDS: Final = {
     "apply": "server.commands.apply:apply",
     "get": "server.commands.get:get",
     "models": "server.commands.models:models",
+    "policy": "server.commands.policy:policy",
 }
 
 

@@ -32,6 +32,7 @@ from riskgate.v1 import (
 )
 from server.entities import ProviderFigures
 from server.errors import UnavailableError
+from server.policy import default_policy_row
 from server.provider_score import score
 from server.publisher import Publisher, open_redis
 from server.record.pool import open_pool
@@ -73,7 +74,7 @@ def run_control(settings: Settings) -> None:
 
 async def _run(settings: Settings) -> None:
     # Compiles the score's kernel, or loads it: no call shall wait for that later.
-    score(ProviderFigures())
+    score(ProviderFigures(), default_policy_row()[0])
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -16,6 +16,7 @@ terminal of the operator. A refused order is *not* an error: it is an OK answer 
     ├── ConfigurationError                      FAILED_PRECONDITION  lists all problems together
     ├── EmbeddedServiceError                    UNAVAILABLE          says how to mend it
     ├── TrustSetInvalidError                    FAILED_PRECONDITION  keys/trust.json
+    ├── AuthorKeyError                          FAILED_PRECONDITION  the key that signs a release
     └── ArtifactError                           INVALID_ARGUMENT     in the order of the checks
         ├── ArtifactTooLargeError
         ├── ArtifactUnknownFileError            a file too many or too few
@@ -30,6 +31,7 @@ terminal of the operator. A refused order is *not* an error: it is an OK answer 
         ├── ArtifactStructureRefusedError
         ├── ArtifactCanaryFailedError
         ├── ArtifactLoweringMismatchError
+        ├── ArtifactPolicyInvalidError          of a risk policy
         ├── ArtifactExistsError                 ALREADY_EXISTS       never overwritten
         └── ArtifactNotFoundError               NOT_FOUND
 """
@@ -186,8 +188,15 @@ class TrustSetInvalidError(RiskgateError):
     public_text = "the trust set is invalid"
 
 
+class AuthorKeyError(RiskgateError):
+    """The key that would sign a release is missing or cannot be used."""
+
+    grpc_code = "FAILED_PRECONDITION"
+    public_text = "the author key cannot be used"
+
+
 class ArtifactError(RiskgateError):
-    """A model artifact was refused; the model in use stays."""
+    """An artifact was refused; what is in use stays."""
 
     grpc_code = "INVALID_ARGUMENT"
     public_text = "the artifact was refused"
@@ -200,7 +209,7 @@ class ArtifactTooLargeError(ArtifactError):
 
 
 class ArtifactUnknownFileError(ArtifactError):
-    """The set of files is not exactly the four that an artifact has."""
+    """The set of files is not exactly that of a model or of a risk policy."""
 
     public_text = "the artifact has an unknown or a missing file"
 
@@ -270,6 +279,12 @@ class ArtifactLoweringMismatchError(ArtifactError):
     """The engine's own evaluation differs from the reference runtime."""
 
     public_text = "the artifact evaluates differently in the engine"
+
+
+class ArtifactPolicyInvalidError(ArtifactError):
+    """The risk policy is malformed, or a knot, weight or bound of it is out of range."""
+
+    public_text = "the artifact's risk policy is invalid"
 
 
 class ArtifactExistsError(ArtifactError):

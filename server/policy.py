@@ -1,8 +1,7 @@
-"""The risk policy that an engine starts with.
+"""The risk policy: knots, weights and bounds, as a document and as one row.
 
-The knots, weights and bounds of the design's page, as one row.
-
-A policy artifact replaces it; both carry a version and the SHA-256 of their canonical JSON.
+An engine starts with the default policy; the artifact that was activated last replaces it. Answers
+carry its version and its digest: the SHA-256 of its canonical JSON, which is that of `policy.json`.
 """
 
 from __future__ import annotations
@@ -14,6 +13,9 @@ from typing import Any, Final
 import numpy as np
 
 from server.hotpath.layout import NOT_SET, POLICY, PPM
+
+RISK_POLICY: Final = "risk_policy"
+"""Purpose of its artifacts, and key of its state change."""
 
 DEFAULT_POLICY: Final[dict[str, Any]] = {
     "version": "1.0.0",

@@ -1,13 +1,12 @@
 """The performance score of a provider from its figures, and whether it rises or falls.
 
-The formula is the kernel's (`server/hotpath/scores.py`) with the default risk policy; here are only
-the ways in and out of its integers. A trend compares two scores as if both were stable: otherwise a
+The formula is the kernel's (`server/hotpath/scores.py`) with the weights of a risk policy; here are
+only the ways in and out of its integers. A trend compares two scores as if both were stable: otherwise a
 rise would feed on the points that the trend itself gives.
 """
 
 from dataclasses import replace
 from decimal import ROUND_DOWN, Decimal
-from functools import cache
 from typing import Any, Final
 
 import numpy as np
@@ -20,7 +19,6 @@ from server.hotpath.scores import (
     TREND_UP,
     score_micropoints_nb,
 )
-from server.policy import default_policy_row
 
 NEUTRAL_SCORE: Final = Decimal(50)
 TREND_DEAD_BAND_POINTS: Final = Decimal(1)
@@ -38,15 +36,19 @@ def has_rates(figures: ProviderFigures) -> bool:
     }
 
 
-def score(figures: ProviderFigures) -> Decimal:
+def score(figures: ProviderFigures, policy: Any) -> Decimal:
     """Return the score, 0 to 100, rounded down to four decimals.
 
     An absent compliance is neutral, any other absent rate counts as the worst.
+
+    Args:
+        figures: of one period.
+        policy: POLICY row; its weights and scales are used.
     """
     fault = np.zeros(1, packed_dtype(("fault", "<i8")))[0]
     points = score_micropoints_nb(
         fault,
-        _policy(),
+        policy,
         _ppm(figures.win_rate_fraction, 0),
         _ppm(figures.max_drawdown_fraction, PPM),
         _ppm(figures.reward_to_risk_ratio, 0),
@@ -56,9 +58,11 @@ def score(figures: ProviderFigures) -> Decimal:
     return (Decimal(int(points)) / MICROS).quantize(_GRID, rounding=ROUND_DOWN)
 
 
-def base_score(figures: ProviderFigures, stated: Decimal) -> Decimal:
+def base_score(figures: ProviderFigures, stated: Decimal, policy: Any) -> Decimal:
     """Return what a trend compares: the score without trend, or the stated one without rates."""
-    return score(replace(figures, score_trend="stable")) if has_rates(figures) else stated
+    if not has_rates(figures):
+        return stated
+    return score(replace(figures, score_trend="stable"), policy)
 
 
 def find_trend(base: Decimal, previous: Decimal | None) -> str:
@@ -71,11 +75,6 @@ def find_trend(base: Decimal, previous: Decimal | None) -> str:
     if previous is None or abs(base - previous) <= TREND_DEAD_BAND_POINTS:
         return "stable"
     return "up" if base > previous else "down"
-
-
-@cache
-def _policy() -> Any:
-    return default_policy_row()[0]
 
 
 def _ppm(value: Decimal | None, absent: int) -> int:

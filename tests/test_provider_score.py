@@ -5,6 +5,7 @@ from decimal import Decimal
 import pytest
 
 from server.entities import ProviderFigures
+from server.policy import default_policy_row
 from server.provider_score import (
     TREND_DEAD_BAND_POINTS,
     base_score,
@@ -13,6 +14,7 @@ from server.provider_score import (
     score,
 )
 
+POLICY = default_policy_row()[0]
 FIGURES = ProviderFigures(
     win_rate_fraction=Decimal("0.7"),
     max_drawdown_fraction=Decimal("0.125"),
@@ -24,7 +26,7 @@ FIGURES = ProviderFigures(
 
 def test_score_when_worked_by_hand_then_equal() -> None:
     # 0.35·70 + 0.25·100·(1 - 0.125/0.5) + 0.20·100·2.85/3 + 0.15·98 + 0.05·100
-    assert score(FIGURES) == Decimal("24.5") + Decimal("18.75") + 19 + Decimal("14.7") + 5
+    assert score(FIGURES, POLICY) == Decimal("24.5") + Decimal("18.75") + 19 + Decimal("14.7") + 5
 
 
 def test_score_when_not_on_the_grid_then_rounded_down_to_four_decimals() -> None:
@@ -35,7 +37,7 @@ def test_score_when_not_on_the_grid_then_rounded_down_to_four_decimals() -> None
         sl_compliance_fraction=Decimal(1),
     )
     # 23.33331 + 8.33335 + 6.66666 + 15 + 2.5 = 55.83332
-    assert score(figures) == Decimal("55.8333")
+    assert score(figures, POLICY) == Decimal("55.8333")
 
 
 def test_score_when_rates_are_absent_then_not_told() -> None:
@@ -44,8 +46,8 @@ def test_score_when_rates_are_absent_then_not_told() -> None:
 
 
 def test_base_score_when_rising_then_the_trend_gives_nothing() -> None:
-    assert base_score(FIGURES, Decimal(1)) == score(FIGURES) - Decimal("2.5")
-    assert base_score(ProviderFigures(), Decimal(61)) == 61
+    assert base_score(FIGURES, Decimal(1), POLICY) == score(FIGURES, POLICY) - Decimal("2.5")
+    assert base_score(ProviderFigures(), Decimal(61), POLICY) == 61
 
 
 @pytest.mark.parametrize(

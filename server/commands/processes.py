@@ -31,10 +31,11 @@ def warm() -> None:
     """Compile the kernels into the cache, so that the next engine starts quickly."""
     from server.engine_process import warm_kernels
     from server.entities import ProviderFigures
+    from server.policy import default_policy_row
     from server.provider_score import score
 
     warm_kernels()
-    score(ProviderFigures())
+    score(ProviderFigures(), default_policy_row()[0])
 
 
 def _load(data_dir: DataDir) -> Settings:

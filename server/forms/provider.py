@@ -30,9 +30,13 @@ _RATES: Final = ("win_rate", "max_drawdown", "reward_to_risk_ratio", "sl_complia
 
 
 def read_provider(
-    message: pb.Provider, old: Provider | None, now: datetime, path: str = "provider"
+    message: pb.Provider,
+    old: Provider | None,
+    now: datetime,
+    policy: Any,
+    path: str = "provider",
 ) -> Provider:
-    """Return the provider a message describes, given the one on record.
+    """Return the provider a message describes, given the one on record and the POLICY row in use.
 
     A score equal to the one on record keeps its time, unless the message brings a newer one.
 
@@ -40,7 +44,7 @@ def read_provider(
         InvalidFieldError: a field is absent, malformed or out of range.
     """
     figures = read_figures(message.figures, fields.join(path, "figures"))
-    points = read_score(message, figures, path)
+    points = read_score(message, figures, policy, path)
     as_of = fields.moment(message, "score_as_of", path=path, now=now)
     if old is not None and points == old.performance_score:
         as_of = max(as_of or old.score_as_of, old.score_as_of)
@@ -57,8 +61,8 @@ def read_provider(
     )
 
 
-def read_metric(message: pb.ProviderMetric, path: str) -> ProviderMetric:
-    """Return the metric a message describes.
+def read_metric(message: pb.ProviderMetric, policy: Any, path: str) -> ProviderMetric:
+    """Return the metric a message describes, scored by the POLICY row in use.
 
     Raises:
         InvalidFieldError: a field is absent, malformed or out of range, or the period is not whole.
@@ -84,12 +88,15 @@ def read_metric(message: pb.ProviderMetric, path: str) -> ProviderMetric:
         period_start=start,
         period_end=end,
         figures=figures,
-        performance_score=read_score(message, figures, path),
+        performance_score=read_score(message, figures, policy, path),
     )
 
 
 def follow_metric(
-    message: pb.ProviderMetric, metric: ProviderMetric, before: ProviderMetric | None
+    message: pb.ProviderMetric,
+    metric: ProviderMetric,
+    before: ProviderMetric | None,
+    policy: Any,
 ) -> ProviderMetric:
     """Return a metric with what follows from the period before: last score, and trend if unsaid.
 
@@ -97,18 +104,19 @@ def follow_metric(
         message: what the metric was read from; a trend or a score that it states stays.
         metric: the metric.
         before: the last period of the same kind; None makes the first score stable.
+        policy: POLICY row in use; both periods are compared by it.
     """
     metric = replace(
         metric, performance_score_previous=None if before is None else before.performance_score
     )
     if message.figures.score_trend != pb.SCORE_TREND_UNSPECIFIED:
         return metric
-    last = None if before is None else base_score(before.figures, before.performance_score)
-    trend = find_trend(base_score(metric.figures, metric.performance_score), last)
+    last = None if before is None else base_score(before.figures, before.performance_score, policy)
+    trend = find_trend(base_score(metric.figures, metric.performance_score, policy), last)
     figures = replace(metric.figures, score_trend=trend)
     points = metric.performance_score
     if not message.HasField("performance_score") and has_rates(figures):
-        points = score(figures)
+        points = score(figures, policy)
     return replace(metric, figures=figures, performance_score=points)
 
 
@@ -121,14 +129,14 @@ def read_key(message: Any, path: str = "") -> tuple[str, str]:
 
 
 def read_score(
-    message: pb.Provider | pb.ProviderMetric, figures: ProviderFigures, path: str
+    message: pb.Provider | pb.ProviderMetric, figures: ProviderFigures, policy: Any, path: str
 ) -> Decimal:
     """Return the score that is stated or follows from the figures; 50 without either."""
     name = "performance_score"
     stated = fields.optional_number(message, name, "0", "100", path=path)
     if stated is not None:
         return fields.on_grid(stated, 4, name, path)
-    return score(figures) if has_rates(figures) else NEUTRAL_SCORE
+    return score(figures, policy) if has_rates(figures) else NEUTRAL_SCORE
 
 
 def read_figures(message: pb.ProviderFigures, path: str) -> ProviderFigures:

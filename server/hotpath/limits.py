@@ -70,7 +70,8 @@ def _notional_cap_nb(state: Any, reason: int, limit_ppm: int, used_micros: int) 
         return
     instrument = instrument_at(state, work.instrument_row)
     equity = account_at(state, work.account_row).equity_micros
-    room = max(add_nb(state, allowance_nb(equity, limit_ppm), -used_micros), i64(0))
+    allowed = allowance_nb(equity, limit_ppm)
+    room = allowed - used_micros if allowed > used_micros else i64(0)
     steps = steps_nb(
         state, room, decision.notional_per_lot_micros, instrument.lot_mantissa, instrument.lot_scale
     )
@@ -125,7 +126,7 @@ def _budget_cap_nb(
     observed = add_nb(
         state, lost, add_nb(state, account.held_risk_micros, account.open_risk_micros)
     )
-    room = max(add_nb(state, limit, -observed), i64(0))
+    room = limit - observed if limit > observed else i64(0)
     steps = steps_nb(
         state, room, decision.loss_per_lot_micros, instrument.lot_mantissa, instrument.lot_scale
     )

@@ -9,7 +9,6 @@ runtime. Only memory is read, never a path.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from hashlib import sha256
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +17,6 @@ from server.errors import (
     ArtifactCanaryFailedError,
     ArtifactEncodingsInvalidError,
     ArtifactFeatureMismatchError,
-    ArtifactHashMismatchError,
     ArtifactLoweringMismatchError,
     ArtifactManifestInvalidError,
     ArtifactNotNewerError,
@@ -29,21 +27,12 @@ from server.hotpath.model_features import FEATURE_COUNT, SLIPPAGE_FEATURES, SLIP
 from server.hotpath.model_tables import ModelTables, check_capacity, load_model, new_model_tables
 from server.hotpath.models import evaluate_rows_nb
 from server.loaders.encodings_file import parse_encodings
-from server.loaders.manifest import (
-    ENCODINGS_FILE,
-    ENVELOPE_FILE,
-    MANIFEST_FILE,
-    MODEL_FILE,
-    Manifest,
-    check_file_hashes,
-    check_sizes,
-    parse_manifest,
-)
+from server.loaders.manifest import ENCODINGS_FILE, MODEL_FILE, Manifest
 from server.loaders.onnx_lowering import lower
 from server.loaders.onnx_structure import parse_model
 from server.loaders.probe_rows import bound_rounding, build_probe_rows
+from server.loaders.release import open_release
 from server.loaders.trial_run import run_canary
-from server.security.envelope import ReleaseStatement, verify_release
 from server.security.keys import TrustedKey, TrustSet
 
 TOLERANCE = 1e-5
@@ -85,14 +74,7 @@ def verify_artifact(files: Mapping[str, bytes], trust: TrustSet) -> VerifiedArti
         ArtifactError: One subclass for each reason, see `server/errors.py`.
     """
     files = dict(files)
-    check_sizes(files)
-    statement, author = verify_release(files[ENVELOPE_FILE], trust)
-    digest = sha256(files[MANIFEST_FILE]).hexdigest()
-    if digest != statement.manifest_sha256:
-        raise ArtifactHashMismatchError("the manifest is not the one that was signed")
-    manifest = parse_manifest(files[MANIFEST_FILE])
-    _check_statement(manifest, statement)
-    check_file_hashes(manifest, files)
+    digest, manifest, author = open_release(files, trust, Manifest)
     _check_features(manifest)
     encodings = parse_encodings(files[ENCODINGS_FILE])
     lowered = _lower_model(manifest, files[MODEL_FILE], encodings)
@@ -112,11 +94,6 @@ def require_newer(artifact: VerifiedArtifact, current: tuple[int, int, int] | No
     """
     if current is not None and artifact.manifest.version_numbers <= current:
         raise ArtifactNotNewerError(f"{artifact.manifest.version} is not above the one in use")
-
-
-def _check_statement(manifest: Manifest, statement: ReleaseStatement) -> None:
-    if (manifest.purpose, manifest.version) != (statement.purpose, statement.version):
-        raise ArtifactManifestInvalidError("the manifest contradicts the signed statement")
 
 
 def _check_features(manifest: Manifest) -> None:

@@ -1,4 +1,4 @@
-"""Content-addressed, write-once store of artifacts: four read-only files in `sha256/<digest>/`.
+"""Content-addressed, write-once store of artifacts: read-only files in `sha256/<digest>/`.
 
 An artifact appears by one rename or not at all, and is never changed afterwards. Bytes are read
 once, checked against their hashes, and handed on in memory: nobody opens a path again. Signatures
@@ -23,10 +23,10 @@ from server.errors import (
 )
 from server.loaders.manifest import (
     ARTIFACT_BYTES_MAX,
-    ARTIFACT_FILES,
     MANIFEST_FILE,
     check_file_hashes,
     check_sizes,
+    find_manifest_type,
     parse_manifest,
 )
 
@@ -44,7 +44,7 @@ class ArtifactStore:
         """Store an artifact and return its digest; storing the same bytes again changes nothing.
 
         Args:
-            files: Exactly the four files of an artifact.
+            files: Exactly the files of an artifact.
 
         Raises:
             ArtifactTooLargeError: Above the size cap.
@@ -111,9 +111,7 @@ def read_artifact_directory(path: Path) -> dict[str, bytes]:
     try:
         # Of the opened directory, not of a path that may point elsewhere by now.
         names = set(os.listdir(directory))  # noqa: PTH208
-        if names != ARTIFACT_FILES:
-            odd = ", ".join(sorted(names ^ ARTIFACT_FILES))
-            raise ArtifactUnknownFileError(f"unknown or missing: {odd[:256]}")
+        find_manifest_type(names)
         files: dict[str, bytes] = {}
         bytes_left = ARTIFACT_BYTES_MAX
         for name in sorted(names):
@@ -127,7 +125,7 @@ def read_artifact_directory(path: Path) -> dict[str, bytes]:
 def _check_content(files: Mapping[str, bytes]) -> str:
     check_sizes(files)
     manifest_bytes = files[MANIFEST_FILE]
-    check_file_hashes(parse_manifest(manifest_bytes), files)
+    check_file_hashes(parse_manifest(manifest_bytes, find_manifest_type(files)), files)
     return sha256(manifest_bytes).hexdigest()
 
 

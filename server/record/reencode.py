@@ -13,13 +13,16 @@ from server.changes import (
     breaker_rows,
     instrument_rows,
     model_rows,
+    policy_rows,
     provider_rows,
     risk_configuration_rows,
 )
 from server.hotpath.layout import LAYOUT_VERSION
+from server.policy import RISK_POLICY
 from server.record.admin_change import Note, admin_change
 from server.record.circuit_breakers import CircuitBreakerRepository
 from server.record.models import ModelRepository
+from server.record.policies import PolicyRepository
 from server.record.pool import Database, Pool
 from server.record.providers import ProviderRepository
 from server.record.reference import AccountRepository, InstrumentRepository
@@ -101,7 +104,10 @@ async def _limits(database: Database) -> AsyncIterator[Encoded]:
     after, models = None, ModelRepository()
     while versions := await models.page(database, purpose="", after=after, limit=_PAGE):
         for row in versions:
-            if row["status"] == "active":
+            if row["status"] == "active" and row["purpose"] != RISK_POLICY:
                 rows = model_rows(row["purpose"], row["digest"], row["version"], row["serial"])
                 yield state_pb2.CHANGE_KIND_MODEL, row["purpose"], rows
         after = [versions[-1]["purpose"], versions[-1]["version"]]
+    policy = await PolicyRepository().active(database)
+    if policy is not None:
+        yield state_pb2.CHANGE_KIND_POLICY, RISK_POLICY, policy_rows(policy)

@@ -1,4 +1,4 @@
-"""ModelService: push, approval, activation and rollback of signed model artifacts.
+"""ModelService: push, approval, activation and rollback of signed models and risk policies.
 
 Nothing is stored before it is verified, and the very bytes that were verified are stored.
 Verification runs in a thread, one at a time: it costs a second and a child process.
@@ -11,15 +11,19 @@ from typing import Any, Final
 
 from riskgate.v1 import model_pb2 as pb
 from riskgate.v1 import model_pb2_grpc, state_pb2
-from server.changes import model_rows
+from server.changes import model_rows, policy_rows
 from server.errors import InvalidFieldError, PreconditionError
 from server.forms import fields
 from server.forms.model import read_files, read_version, write_model
 from server.loaders.artifact import VerifiedArtifact, verify_artifact
 from server.loaders.artifact_store import ArtifactStore
+from server.loaders.manifest import POLICY_FILE
+from server.loaders.policy_artifact import VerifiedPolicy, verify_policy
+from server.policy import RISK_POLICY
 from server.record.admin_change import AdminChange, admin_change
 from server.record.models import ModelRepository, NewModel
 from server.record.paging import decode_token, encode_token, page_size
+from server.record.policies import PolicyRepository
 from server.record.pool import connection
 from server.security.keys import TRUST_FILE, load_trust_set
 from server.services.writing import CREATED, UNCHANGED, UPDATED, Parts
@@ -33,6 +37,7 @@ class ModelService(model_pb2_grpc.ModelServiceServicer):
     def __init__(self, parts: Parts, data_dir: Path) -> None:
         self._parts = parts
         self._models = ModelRepository()
+        self._policies = PolicyRepository()
         self._store = ArtifactStore(data_dir / "artifacts")
         self._trust_file = data_dir / "keys" / TRUST_FILE
         self._verifying = asyncio.Lock()
@@ -60,6 +65,8 @@ class ModelService(model_pb2_grpc.ModelServiceServicer):
                     manifest=json.loads(files[_MANIFEST_FILE]),
                 )
                 row = await self._models.register(change.database, model, note)
+                if isinstance(artifact, VerifiedPolicy):
+                    await self._policies.register(change.database, artifact.policy)
                 await _audit(change, "push", row)
         return pb.PushModelResponse(model=write_model(row), outcome=outcome)
 
@@ -99,7 +106,7 @@ class ModelService(model_pb2_grpc.ModelServiceServicer):
                 row = await self._models.activate(
                     change.database, row, note, event="activate", serial=serial
                 )
-                await _publish(change, "activate", row)
+                await self._publish(change, "activate", row)
         self._parts.publisher.wake()
         return pb.ActivateModelResponse(
             model=write_model(row), outcome=outcome, state_version=change.version
@@ -124,7 +131,7 @@ class ModelService(model_pb2_grpc.ModelServiceServicer):
             row = await self._models.activate(
                 change.database, row, note, event="rollback", serial=None
             )
-            await _publish(change, "rollback", row)
+            await self._publish(change, "rollback", row)
         self._parts.publisher.wake()
         return pb.RollbackModelResponse(model=write_model(row), state_version=change.version)
 
@@ -153,16 +160,21 @@ class ModelService(model_pb2_grpc.ModelServiceServicer):
             next_page_token=encode_token([last["purpose"], last["version"]]) if last else "",
         )
 
-    def _verify_and_store(self, files: dict[str, bytes]) -> VerifiedArtifact:
-        artifact = verify_artifact(files, load_trust_set(self._trust_file))
+    def _verify_and_store(self, files: dict[str, bytes]) -> VerifiedArtifact | VerifiedPolicy:
+        verify = verify_policy if POLICY_FILE in files else verify_artifact
+        artifact = verify(files, load_trust_set(self._trust_file))
         self._store.put(files)
         return artifact
 
-
-async def _publish(change: AdminChange, action: str, row: dict[str, Any]) -> None:
-    rows = model_rows(row["purpose"], row["digest"], row["version"], row["serial"])
-    await change.publish(state_pb2.CHANGE_KIND_MODEL, row["purpose"], rows)
-    await _audit(change, action, row)
+    async def _publish(self, change: AdminChange, action: str, row: dict[str, Any]) -> None:
+        if row["purpose"] == RISK_POLICY:
+            # Small enough to travel whole: an engine needs no file of it.
+            policy = await self._policies.activate(change.database, row["version"])
+            await change.publish(state_pb2.CHANGE_KIND_POLICY, RISK_POLICY, policy_rows(policy))
+        else:
+            rows = model_rows(row["purpose"], row["digest"], row["version"], row["serial"])
+            await change.publish(state_pb2.CHANGE_KIND_MODEL, row["purpose"], rows)
+        await _audit(change, action, row)
 
 
 async def _audit(change: AdminChange, action: str, row: dict[str, Any]) -> None:

@@ -18,9 +18,11 @@ from server.forms.provider import (
     read_provider,
     write_provider,
 )
+from server.policy import DEFAULT_POLICY, policy_row
 from server.record.admin_change import AdminChange, admin_change
 from server.record.paging import decode_token, encode_token, page_size
-from server.record.pool import connection
+from server.record.policies import PolicyRepository
+from server.record.pool import Database, connection
 from server.record.provider_metrics import ProviderMetricRepository
 from server.record.providers import ProviderRepository
 from server.services.writing import CREATED, UNCHANGED, UPDATED, Parts, outcome_word
@@ -35,6 +37,7 @@ class ProviderService(provider_pb2_grpc.ProviderServiceServicer):
         self._parts = parts
         self._providers = ProviderRepository()
         self._metrics = ProviderMetricRepository()
+        self._policies = PolicyRepository()
 
     async def PutProvider(
         self, request: pb.PutProviderRequest, context: Any
@@ -44,7 +47,8 @@ class ProviderService(provider_pb2_grpc.ProviderServiceServicer):
         provider_id, provider_type = read_key(message, "provider")
         async with admin_change(self._parts.pool, fields.note(request)) as change:
             old = await self._providers.get(change.database, provider_id, provider_type)
-            provider = read_provider(message, old, datetime.now(UTC))
+            policy = await self._policy_row(change.database)
+            provider = read_provider(message, old, datetime.now(UTC), policy)
             outcome = CREATED if old is None else UPDATED
             if old == provider:
                 outcome = UNCHANGED
@@ -86,16 +90,17 @@ class ProviderService(provider_pb2_grpc.ProviderServiceServicer):
         """Store metrics of whole periods, all or none, and move the scores they give."""
         if not 0 < len(request.metrics) <= _METRICS_MAX:
             raise InvalidFieldError("metrics", f"must have 1 to {_METRICS_MAX} entries")
-        metrics = [
-            read_metric(metric, f"metrics[{position}]")
-            for position, metric in enumerate(request.metrics)
-        ]
         response = pb.PutProviderMetricsResponse()
         async with admin_change(self._parts.pool, fields.note(request)) as change:
+            policy = await self._policy_row(change.database)
+            metrics = [
+                read_metric(metric, policy, f"metrics[{position}]")
+                for position, metric in enumerate(request.metrics)
+            ]
             touched: dict[tuple[str, str], set[tuple[date, date]]] = {}
             for message, stated in zip(request.metrics, metrics, strict=True):
                 before = await self._metrics.before(change.database, stated)
-                metric = follow_metric(message, stated, before)
+                metric = follow_metric(message, stated, before, policy)
                 if await self._metrics.put(change.database, metric):
                     response.written += 1
                     key = (metric.provider_id, metric.provider_type)
@@ -110,6 +115,9 @@ class ProviderService(provider_pb2_grpc.ProviderServiceServicer):
         self._parts.publisher.wake()
         response.state_version = change.version
         return response
+
+    async def _policy_row(self, database: Database) -> Any:
+        return policy_row(await self._policies.active(database) or DEFAULT_POLICY)[0]
 
     async def _move_score(
         self, change: AdminChange, key: tuple[str, str], written: Container[tuple[date, date]]
