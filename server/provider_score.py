@@ -1,8 +1,8 @@
 """The performance score of a provider from its figures, and whether it rises or falls.
 
 The formula is the kernel's (`server/hotpath/scores.py`) with the weights of a risk policy; here are
-only the ways in and out of its integers. A trend compares two scores as if both were stable: otherwise a
-rise would feed on the points that the trend itself gives.
+only the ways in and out of its integers. A trend compares two scores as if both were stable:
+otherwise a rise would feed on the points that the trend itself gives.
 """
 
 from dataclasses import replace

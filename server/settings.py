@@ -85,9 +85,6 @@ class Settings(BaseSettings):
     state_wait_ms_max: Annotated[int, Field(ge=0, le=50)] = Field(
         50, description="Longest wait for the min_state_version of a request."
     )
-    reservation_ttl_ms: Annotated[int, Field(ge=1, le=300_000)] = Field(
-        30_000, description="How long an answer holds its risk when the account sets no time."
-    )
     idempotency_min_age_ms: Milliseconds = Field(
         600_000, description="An order id is remembered at least this long (10 minutes)."
     )

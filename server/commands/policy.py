@@ -6,7 +6,6 @@ from typing import Annotated, Any
 
 import typer
 
-from server.commands.control_port import Actor
 from server.commands.options import AsJson, DataDir, print_json
 from server.errors import ArtifactExistsError, ArtifactPolicyInvalidError
 from server.settings import load_settings
@@ -29,7 +28,7 @@ def init(
     key: Annotated[
         Path | None, typer.Option("--key", help="Author key (PEM); absent: the data directory's.")
     ] = None,
-    by: Actor = None,
+    author: Annotated[str, typer.Option("--author", help="Named in the manifest.")] = "author",
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
@@ -42,7 +41,7 @@ def init(
     document = DEFAULT_POLICY if source is None else _read(source)
     key_path = key or load_settings(data_dir=data_dir).data_dir / "keys" / AUTHOR_KEY_FILE
     document = {**document, "version": version}
-    files = build_policy_release(document, by or "author", load_author_key(key_path))
+    files = build_policy_release(document, author, load_author_key(key_path))
     try:
         out.mkdir(parents=True)
     except FileExistsError as error:

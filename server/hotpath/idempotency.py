@@ -28,6 +28,8 @@ ANSWER_ROOM_BYTES = 1 << 22
 _SEED = i64(0x2545F4914F6CDD1D)
 _MULTIPLIER = i64(-4417276706812531889)
 _OTHER_MULTIPLIER = i64(-7070675565921424023)
+_FACTOR_STEP = i64(0x1B873593CC9E2D50)  # even: factors stay odd
+_OTHER_STEP = i64(0x38B34AE5A1E38B92)
 
 
 @routine
@@ -36,12 +38,14 @@ def digest_nb(state: Any, digest: np.ndarray) -> None:
     words = words_at_nb(state.request, REQUEST_DIGEST_WORDS)
     first = _SEED
     second = ~_SEED
+    factor = _MULTIPLIER
+    other = _OTHER_MULTIPLIER
     for position in range(REQUEST_DIGEST_WORDS):
         word = words[position]
-        first = (first ^ word) * _MULTIPLIER
-        first ^= (first >> i64(29)) & i64(0x7FFFFFFFF)
-        second = (second ^ word) * _OTHER_MULTIPLIER
-        second ^= (second >> i64(32)) & i64(0xFFFFFFFF)
+        first += (word ^ other) * factor
+        second += (word ^ factor) * other
+        factor += _FACTOR_STEP
+        other += _OTHER_STEP
     digest[0] = first
     digest[1] = second
 

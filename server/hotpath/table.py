@@ -17,6 +17,8 @@ from server.hotpath.jit import i64, kernel, routine
 from server.hotpath.layout import packed_dtype
 
 _MULTIPLIER = i64(-7046029254386353131)  # 2^64 / golden ratio, odd
+_FACTOR_STEP = i64(0x5851F42D4C957F2E)  # even: factors stay odd and differ
+_FOLD_MASK = i64(0x7FFFFFFFF)
 _TAG_MASK = i64(0x7FFFFFFF)
 _ROW_MASK = i64(0xFFFFFFFF)
 
@@ -63,34 +65,39 @@ def new_table(dtype: np.dtype[np.void], capacity: int) -> Table:
 
 
 @kernel
-def _hash_step_nb(state: int, word: int) -> int:
-    mixed = (state ^ word) * _MULTIPLIER
-    return mixed ^ ((mixed >> i64(32)) & _ROW_MASK)
+def _mix_nb(total: int) -> int:
+    folded = (total ^ ((total >> i64(32)) & _ROW_MASK)) * _MULTIPLIER
+    return folded ^ ((folded >> i64(29)) & _FOLD_MASK)
 
 
 @kernel
 def hash_key_nb(key: np.ndarray, width: int) -> int:
     """Mix the first `width` words of a key into one.
 
-    A single word is a counter and stays, so neighbours share lines.
+    A multilinear sum, whose products do not wait for each other, and one mixing at the end. A
+    single word is a counter and stays, so neighbours share cache lines.
     """
     if width == 1:
         return key[0]
-    state = i64(0x5851F42D4C957F2D)
+    total = i64(0)
+    factor = _MULTIPLIER
     for position in range(width):
-        state = _hash_step_nb(state, key[position])
-    return state
+        total += key[position] * factor
+        factor += _FACTOR_STEP
+    return _mix_nb(total)
 
 
 @kernel
 def _hash_row_nb(table: Any, row: int, width: int) -> int:
-    state = i64(0x5851F42D4C957F2D)
     address = table.rows + row * table.row_bytes
     if width == 1:
         return load_word(address)
+    total = i64(0)
+    factor = _MULTIPLIER
     for position in range(width):
-        state = _hash_step_nb(state, load_word(address + 8 * position))
-    return state
+        total += load_word(address + 8 * position) * factor
+        factor += _FACTOR_STEP
+    return _mix_nb(total)
 
 
 @kernel

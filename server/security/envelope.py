@@ -7,7 +7,7 @@ believed before that.
 """
 
 import binascii
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from securesystemslib.dsse import Envelope
@@ -23,7 +23,7 @@ from server.security.canonical import decode_canonical, encode_canonical
 from server.security.keys import TrustedKey, TrustSet
 
 PAYLOAD_TYPE = "application/vnd.riskgate.release+json"
-STATEMENT = "riskgate.release.v1"
+STATEMENT: Final = "riskgate.release.v1"
 
 
 class ReleaseStatement(BaseModel):

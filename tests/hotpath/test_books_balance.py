@@ -60,7 +60,11 @@ def find_imbalances(engine: Engine) -> list[str]:
     add_up("held_risk_micros", accounts, risks, "account_row", "risk_micros")
     add_up("held_notional_micros", accounts, risks, "account_row", "notional_micros")
     add_up("held_notional_micros", exposures, risks, "exposure_row", "notional_micros")
-    add_up("working_exit_steps", positions, exits, "position_row", "left_steps")
+    # The exit of a named position also keeps lots of the net position busy.
+    working = _sum_by(exits["position_row"], exits["left_steps"], len(positions))
+    of_net = _sum_by(exits["net_row"], exits["left_steps"], len(positions))
+    both = [one + two for one, two in zip(working, of_net, strict=True)]
+    _differ(found, "working_exit_steps", positions, both)
     for side, name in ((1, "held_buy_steps"), (2, "held_sell_steps")):
         add_up(name, positions, risks[risks["side"] == side], "position_row", "left_steps")
     counts = _sum_by(live["account_row"], np.ones(len(live), np.int64), len(accounts))
