@@ -96,13 +96,14 @@ def fill_message(
 
 
 def _build_one(kind: type[_Message], name: str, value: object) -> _Message:
+    if name not in kind.DESCRIPTOR.fields_by_name:
+        raise _refusal(name, "is not a field of this call")
+    if isinstance(value, str):
+        value = _read_word(kind, name, value)
     try:
-        if isinstance(value, str):
-            value = _read_word(kind, name, value)
         return kind(**{name: value})
-    except (TypeError, ValueError, KeyError, OverflowError):
-        problem = f"{name} is no field of {kind.DESCRIPTOR.name} or has an unusable value"
-        raise NoDecisionError(grpc.StatusCode.INVALID_ARGUMENT, problem, name) from None
+    except (TypeError, ValueError, OverflowError):
+        raise _refusal(name, "has a value of the wrong type or out of range") from None
 
 
 def _read_word(kind: type[Message], name: str, word: str) -> str | int:
@@ -110,5 +111,13 @@ def _read_word(kind: type[Message], name: str, word: str) -> str | int:
     if enum is None:
         return word
     prefix = enum.values[0].name.removesuffix("UNSPECIFIED")
-    number: int = enum.values_by_name[prefix + word.upper().removeprefix(prefix)].number
+    found = enum.values_by_name.get(prefix + word.upper().removeprefix(prefix))
+    if found is None:
+        words = (value.name.removeprefix(prefix).lower() for value in enum.values[1:])
+        raise _refusal(name, f"must be one of {', '.join(words)}")
+    number: int = found.number
     return number
+
+
+def _refusal(name: str, problem: str) -> NoDecisionError:
+    return NoDecisionError(grpc.StatusCode.INVALID_ARGUMENT, f"{name}: {problem}", name)

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from server.hotpath.layout import MICROS, SYMBOL_WORDS, text, words
+from server.errors import InvalidFieldError
+from server.hotpath.layout import (
+    LOT_STEPS_MAX,
+    MICROS,
+    PRICE_TICKS_MAX,
+    SYMBOL_WORDS,
+    text,
+    words,
+)
 from server.hotpath.records import (
     DIFFERENCE_EQUITY,
     DIFFERENCE_ORDER,
@@ -21,6 +29,8 @@ if TYPE_CHECKING:
 
 Rows = np.ndarray[Any, np.dtype[Any]]
 _VALUES = ("engine_value", "broker_value")
+# The least price that counts as one tick.
+_TICKS_MIN = 0.5
 
 
 class BrokerPosition(NamedTuple):
@@ -101,6 +111,35 @@ def order_rows(orders: list[BrokerOrder]) -> Rows:
         row["side"] = order.side
         row["lots"] = order.lots
     return rows
+
+
+def check_position(instrument: Rows, position: BrokerPosition, path: str) -> None:
+    """Refuse a position with numbers beyond what the engine counts: it must not get lost.
+
+    Raises:
+        InvalidFieldError: lots or a price is out of the range of the instrument.
+    """
+    _check_lots(instrument, position.lots, path)
+    tick_size = float(instrument["tick_size"])
+    for name in ("average_price", "stop_loss"):
+        price = getattr(position, name)
+        # An average need not lie on the grid: it counts as the nearest tick.
+        if price is not None and not _TICKS_MIN <= price / tick_size <= PRICE_TICKS_MAX:
+            raise InvalidFieldError(f"{path}.{name}", "is out of range")
+
+
+def check_order(instrument: Rows, order: BrokerOrder, path: str) -> None:
+    """Refuse a working order with more lots than the engine counts.
+
+    Raises:
+        InvalidFieldError: lots are out of the range of the instrument.
+    """
+    _check_lots(instrument, order.lots, path)
+
+
+def _check_lots(instrument: Rows, lots: float, path: str) -> None:
+    if lots * float(instrument["lot_scale"]) / float(instrument["lot_mantissa"]) > LOT_STEPS_MAX:
+        raise InvalidFieldError(f"{path}.lots", "is out of range")
 
 
 def read_differences(state: State, rows: Rows, orders: list[BrokerOrder]) -> list[Difference]:

@@ -14,7 +14,13 @@ import numpy as np
 from google.protobuf.message import DecodeError
 
 from riskgate.v1 import state_pb2
-from server.broker_view import order_rows, position_rows, read_differences
+from server.broker_view import (
+    check_order,
+    check_position,
+    order_rows,
+    position_rows,
+    read_differences,
+)
 from server.errors import NotFoundError
 from server.hotpath import apply
 from server.hotpath.clock import take_reading_nb
@@ -264,11 +270,13 @@ class Engine:
 
         Raises:
             NotFoundError: the account or a symbol is unknown; nothing has changed.
+            InvalidFieldError: a number is not one the instrument can have; nothing has changed.
         """
         account_row = self._find_live(self.state.accounts, "account", account_id, ID_WORDS)
-        symbols = {item.symbol for item in positions} | {item.symbol for item in orders}
-        for symbol in symbols:
-            self._find_live(self.state.instruments, "symbol", symbol, SYMBOL_WORDS)
+        for index, position in enumerate(positions):
+            check_position(self._instrument(position.symbol), position, f"positions[{index}]")
+        for index, order in enumerate(orders):
+            check_order(self._instrument(order.symbol), order, f"working_orders[{index}]")
         differences = np.zeros(DIFFERENCES_MAX, DIFFERENCE)
         count = sync_nb(
             self._memory,
@@ -296,6 +304,10 @@ class Engine:
         row = hold_nb(self._memory, 1, 0, 1, 1)
         self.state.reservations.rows[row]["is_exit"] = 1
         release_nb(self._memory, row)
+
+    def _instrument(self, symbol: str) -> Any:
+        row = self._find_live(self.state.instruments, "symbol", symbol, SYMBOL_WORDS)
+        return self.state.instruments.rows[row]
 
     def _find_live(self, table: Table, noun: str, name: str, width: int) -> int:
         row = int(find_nb(table.record[0], words(name, width), width))

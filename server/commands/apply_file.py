@@ -3,8 +3,9 @@
 Ranges are the control port's business: here stand names and types, so that there is one rule each.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import yaml
 from pydantic import (
@@ -203,16 +204,54 @@ def read_apply_file(path: Path) -> ApplyFile:
     try:
         if path.stat().st_size > FILE_BYTES_MAX:
             raise ConfigurationError([f"{path}: is larger than {FILE_BYTES_MAX} bytes"])
-        content = yaml.safe_load(path.read_bytes())
+        content = yaml.load(path.read_bytes(), _Loader)  # noqa: S506 - a safe loader
     except OSError as error:
         raise ConfigurationError([f"{path}: {error.strerror}"]) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigurationError([f"{path}: is not YAML: {error}"]) from error
+        cause = " ".join(str(error).split())
+        raise ConfigurationError([f"{path}: is not YAML: {cause}"]) from error
     try:
-        return ApplyFile.model_validate({} if content is None else content)
+        applied = ApplyFile.model_validate({} if content is None else content)
     except ValidationError as error:
         problems = [f"{_place(problem['loc'])}: {_say(problem)}" for problem in error.errors()]
         raise ConfigurationError(problems) from None
+    if problems := list(_find_repeated(applied)):
+        raise ConfigurationError(problems)
+    return applied
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that stands twice in one mapping: one of its values would be lost."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Return the mapping of a node."""
+        names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for name in names:
+            if name != "<<" and names.count(name) > 1:
+                problem = f"key {name} stands twice"
+                raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+# What tells the entries of a list apart.
+_KEYS: Final = {
+    "instruments": ("symbol",),
+    "accounts": ("account_id",),
+    "conversion_rates": ("from_currency", "to_currency"),
+    "risk_configurations": ("account_id", "config_id"),
+    "circuit_breakers": ("account_id", "name"),
+    "providers": ("provider_type", "provider_id"),
+    "market": ("symbol",),
+}
+
+
+def _find_repeated(content: ApplyFile) -> Iterator[str]:
+    for kind, names in _KEYS.items():
+        seen: dict[tuple[str, ...], int] = {}
+        for index, entry in enumerate(getattr(content, kind)):
+            key = tuple(getattr(entry, name) for name in names)
+            if seen.setdefault(key, index) != index:
+                yield f"{kind}[{index}]: is the same entry as {kind}[{seen[key]}]"
 
 
 def _place(location: tuple[int | str, ...]) -> str:
@@ -225,4 +264,5 @@ def _place(location: tuple[int | str, ...]) -> str:
 def _say(problem: Any) -> str:
     if problem["type"] == "extra_forbidden":
         return "unknown key"
-    return str(problem["msg"]).removeprefix("Value error, ")
+    # Without the name of our class.
+    return str(problem["msg"]).removeprefix("Value error, ").split(" or instance of ")[0]

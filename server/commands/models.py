@@ -1,4 +1,4 @@
-"""`riskgate models …`: the register of signed models."""
+"""`riskgate models …`: the register of signed models and risk policies."""
 
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -19,10 +19,10 @@ from server.commands.get import KINDS, list_entries
 from server.commands.message_view import view_message
 from server.commands.options import AsJson, DataDir, print_json
 
-models = typer.Typer(help="The register of signed models.", no_args_is_help=True)
+models = typer.Typer(help="The register of signed models and risk policies.", no_args_is_help=True)
 
 Version = Annotated[str, typer.Argument(help="Semantic version, as in 1.0.0.")]
-Purpose = Annotated[str, typer.Option("--purpose", help="What the model is for.")]
+Purpose = Annotated[str, typer.Option("--purpose", help="What it is for: slippage or risk_policy.")]
 _SLIPPAGE: Final = "slippage"
 
 

@@ -244,6 +244,7 @@ def put_breaker_nb(state: Any, words: Any, rows: Any, deleted: bool, now_ns: int
     account_row = find_account_nb(state, change.account_id)
     if account_row == 0:
         return False
+    roll_account_nb(state, account_row, now_ns)
     if row == 0:
         row = insert_nb(breakers_of(state), words, ID_WORDS)
         if row == 0:
@@ -260,7 +261,6 @@ def put_breaker_nb(state: Any, words: Any, rows: Any, deleted: bool, now_ns: int
     if breaker.account_row == 0:
         breaker.account_row = account_row
         _join_chain_nb(state, account_row, row)
-    roll_account_nb(state, account_row, now_ns)
     refresh_breakers_nb(state, account_row, now_ns)
     return True
 

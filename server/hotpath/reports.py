@@ -15,34 +15,23 @@ from server.hotpath.accounts import roll_account_nb
 from server.hotpath.breakers import refresh_breakers_nb
 from server.hotpath.clock import take_reading_nb
 from server.hotpath.idempotency import find_order_nb
-from server.hotpath.inputs import find_rate_nb
 from server.hotpath.jit import i64, routine
-from server.hotpath.layout import ID_WORDS, PICOS, SYMBOL_WORDS
+from server.hotpath.layout import ID_WORDS, SYMBOL_WORDS
 from server.hotpath.memory import (
     account_at,
     accounts_of,
     engine_of,
-    exposures_of,
     instrument_at,
     instruments_of,
     position_at,
     positions_of,
-    rate_at,
     remembered_at,
     report_of,
     reservation_at,
     result_of,
 )
 from server.hotpath.positions import (
-    exposure_key_nb,
-    find_exposure_nb,
-    find_position_nb,
-    make_exposure_nb,
-    make_position_nb,
-    move_position_nb,
     net_key_nb,
-    position_key_nb,
-    positions_have_room_nb,
 )
 from server.hotpath.records import (
     P_RANGE,
@@ -58,6 +47,13 @@ from server.hotpath.records import (
 )
 from server.hotpath.report_memory import is_new_report_nb, remember_report_nb
 from server.hotpath.report_money import settle_money_nb
+from server.hotpath.report_positions import (
+    closable_steps_nb,
+    move_rows_nb,
+    position_key_of_report_nb,
+    rows_fit_nb,
+    unmatched_notional_nb,
+)
 from server.hotpath.report_rules import (
     FIELD_CUMULATIVE,
     FIELD_LOTS,
@@ -80,14 +76,12 @@ from server.hotpath.report_rules import (
 from server.hotpath.reservations import (
     add_to_sums_nb,
     find_reservation_nb,
-    forget_flat_position_nb,
     is_live_nb,
     leave_wheel_nb,
     release_nb,
 )
 from server.hotpath.rows import RESERVATION_HELD, RESERVATION_WORKING
-from server.hotpath.sizing import notional_per_lot_nb
-from server.hotpath.table import find_nb, rows_used_nb
+from server.hotpath.table import find_nb
 from server.hotpath.units import DOWN, OUT_OF_RANGE, cost_nb, lot_steps_nb, mul_div_nb
 
 
@@ -162,83 +156,6 @@ def _give_up_hold_nb(state: Any, row: int, steps: int) -> tuple[int, int]:
 
 
 @routine
-def _unmatched_notional_nb(
-    state: Any, account_row: int, instrument_row: int, steps: int, price: int
-) -> int:
-    instrument = instrument_at(state, instrument_row)
-    currency = account_at(state, account_row).currency
-    rate = i64(PICOS)
-    if instrument.quote_currency != currency:
-        found = find_rate_nb(state, instrument.quote_currency, currency)
-        if found == 0:
-            return i64(0)
-        rate = rate_at(state, found).rate_picos
-    per_lot = notional_per_lot_nb(state, price, instrument.tick_notional_picos, rate)
-    return cost_nb(state, steps, per_lot, instrument.lot_mantissa, instrument.lot_scale)
-
-
-@routine
-def _move_rows_nb(
-    state: Any,
-    account_row: int,
-    instrument_row: int,
-    signed_steps: int,
-    price: int,
-    risk: int,
-    notional: int,
-) -> None:
-    """Move the position that the scratch key names, and the net position if that is another."""
-    named = False
-    for word in range(ID_WORDS):
-        named |= state.scratch[2 + word] != 0
-    row = make_position_nb(state)
-    exposure_key_nb(state, account_row, instrument_row)
-    exposure_row = make_exposure_nb(state)
-    move_position_nb(state, row, exposure_row, signed_steps, price, risk, notional)
-    if named:
-        net_key_nb(state, account_row, instrument_row)
-        move_position_nb(
-            state,
-            make_position_nb(state),
-            i64(0),
-            signed_steps,
-            price,
-            i64(0),
-            i64(0),
-        )
-        forget_flat_position_nb(state, row)
-
-
-@routine
-def _position_key_of_report_nb(
-    state: Any, account_row: int, instrument_row: int, row: int, closing: bool
-) -> None:
-    """Write the key of the position that a fill or close moves into the scratch words."""
-    report, order = report_of(state), reservation_at(state, row)
-    follows_fills = closing and order.filled_steps > 0
-    follows_order = not closing and report.position_id[0] == 0
-    if row != 0 and (follows_fills or follows_order):
-        # A close follows the fills of its order; an exit fills what it was to reduce.
-        position_key_nb(state, account_row, instrument_row, order.position_id)
-        return
-    position_key_nb(state, account_row, instrument_row, report.position_id)
-    if row == 0 and closing and report.position_id[0] != 0:
-        found = find_position_nb(state)
-        if found == 0 or position_at(state, found).net_steps == 0:
-            net_key_nb(state, account_row, instrument_row)
-
-
-@routine
-def _closable_steps_nb(state: Any, account_row: int, instrument_row: int, steps: int) -> int:
-    """Return how much of an unmatched close there is to close: it never opens a position."""
-    _position_key_of_report_nb(state, account_row, instrument_row, i64(0), True)
-    found = find_position_nb(state)
-    net = position_at(state, found).net_steps if found != 0 else i64(0)
-    is_long = report_of(state).side == SIDE_BUY
-    return min(steps, abs(net)) if net != 0 and (net > 0) == is_long else i64(0)
-
-
-@routine
 def _apply_execution_nb(
     state: Any, account_row: int, instrument_row: int, row: int, steps: int, closing: bool
 ) -> None:
@@ -259,12 +176,12 @@ def _apply_execution_nb(
             risk, notional = _give_up_hold_nb(state, row, steps)
             order.filled_steps += steps
     elif not closing:
-        notional = _unmatched_notional_nb(state, account_row, instrument_row, steps, price)
-    _position_key_of_report_nb(state, account_row, instrument_row, row, closing)
+        notional = unmatched_notional_nb(state, account_row, instrument_row, steps, price)
+    position_key_of_report_nb(state, account_row, instrument_row, row, closing)
     if row != 0 and not closing and order.is_exit == 0:
         for word in range(ID_WORDS):
             order.position_id[word] = state.scratch[2 + word]
-    _move_rows_nb(state, account_row, instrument_row, signed, price, risk, notional)
+    move_rows_nb(state, account_row, instrument_row, signed, price, risk, notional)
 
 
 @routine
@@ -291,23 +208,6 @@ def _instrument_of_report_nb(state: Any, row: int) -> int:
         return reservation_at(state, row).instrument_row
     instrument_row = find_nb(instruments_of(state), report_of(state).symbol, SYMBOL_WORDS)
     return instrument_row if instrument_at(state, instrument_row).alive != 0 else i64(0)
-
-
-@routine
-def _rows_fit_nb(
-    state: Any, account_row: int, instrument_row: int, row: int, closing: bool
-) -> bool:
-    """Tell whether the position and exposure rows that an execution moves exist or can be made."""
-    _position_key_of_report_nb(state, account_row, instrument_row, row, closing)
-    named = state.scratch[2] != 0
-    missing = 1 if find_position_nb(state) == 0 else 0
-    if named:
-        net_key_nb(state, account_row, instrument_row)
-        missing += 1 if find_position_nb(state) == 0 else 0
-    exposure_key_nb(state, account_row, instrument_row)
-    exposures = exposures_of(state)
-    fits = find_exposure_nb(state) != 0 or rows_used_nb(exposures) < exposures.capacity
-    return fits and positions_have_room_nb(state, missing)
 
 
 @routine
@@ -342,10 +242,10 @@ def _execute_nb(state: Any, account_row: int, instrument_row: int, row: int) -> 
     if refusal != 0:
         return refusal
     if row == 0 and closing:
-        steps = _closable_steps_nb(state, account_row, instrument_row, steps)
+        steps = closable_steps_nb(state, account_row, instrument_row, steps)
     if steps == 0:
         return i64(0)
-    if not _rows_fit_nb(state, account_row, instrument_row, row, closing):
+    if not rows_fit_nb(state, account_row, instrument_row, row, closing):
         return REPORT_FULL
     _apply_execution_nb(state, account_row, instrument_row, row, steps, closing)
     return i64(0)

@@ -4,6 +4,7 @@ A statement, a lock and an idle transaction each end by themselves; a dead peer 
 Nothing that PostgreSQL says leaves the process: its text stays in the log as the cause.
 """
 
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final
@@ -23,6 +24,10 @@ from server.errors import (
 Database = psycopg.AsyncConnection[DictRow]
 Pool = AsyncConnectionPool[Database]
 
+# What PostgreSQL says of a reference to nothing.
+_MISSING: Final = re.compile(
+    r'Key \(.*?\)=\((?P<key>.*)\) is not present in table "(?P<table>\w+)"'
+)
 CONNECTIONS_MAX: Final = 8
 ACQUIRE_TIMEOUT_S: Final = 3.0
 _OPTIONS: Final = (
@@ -86,6 +91,9 @@ def named_errors() -> Iterator[None]:
     except errors.UniqueViolation as error:
         raise AlreadyExistsError(_table(error), _constraint(error)) from error
     except (errors.ForeignKeyViolation, errors.RestrictViolation) as error:
+        if missing := _MISSING.match(error.diag.message_detail or ""):
+            problem = f"{missing['table']} {missing['key']} does not exist"
+            raise PreconditionError(problem) from error
         raise PreconditionError(f"{_table(error)} is used by or needs another entry") from error
     except (errors.CheckViolation, errors.NotNullViolation) as error:
         raise InvalidFieldError(_table(error), _constraint(error)) from error

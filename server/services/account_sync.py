@@ -7,10 +7,18 @@ from typing import Final
 from riskgate.v1.decision_pb2 import Position, SyncAccountRequest, SyncAccountResponse, WorkingOrder
 from server.broker_view import BrokerOrder, BrokerPosition, Difference
 from server.errors import InvalidFieldError
-from server.hotpath.layout import EQUITY_MICROS_MAX, ID_BYTES_MAX, MICROS, SYMBOL_BYTES_MAX
+from server.hotpath.layout import (
+    EQUITY_MICROS_MAX,
+    ID_BYTES_MAX,
+    MICROS,
+    SECOND_NS,
+    SYMBOL_BYTES_MAX,
+)
 from server.services.convert import check_text, read_time
 
 ITEMS_MAX: Final = 4_096
+# How far a caller's clock may run ahead of ours.
+FUTURE_NS_MAX: Final = 60 * SECOND_NS
 _EQUITY_MAX: Final = EQUITY_MICROS_MAX // MICROS
 _SIDES: Final = (1, 2)
 
@@ -43,9 +51,14 @@ def read_as_of(message: SyncAccountRequest, received_ns: int) -> int:
     """Return when the figures were true, Unix nanoseconds; the time of receipt if not stated.
 
     Raises:
-        InvalidFieldError: Out of range.
+        InvalidFieldError: Out of range, or in the future: later equity would seem older than it.
     """
-    return read_time("as_of", message.as_of) if message.HasField("as_of") else received_ns
+    if not message.HasField("as_of"):
+        return received_ns
+    as_of_ns = read_time("as_of", message.as_of)
+    if as_of_ns > received_ns + FUTURE_NS_MAX:
+        raise InvalidFieldError("as_of", "must not lie in the future")
+    return as_of_ns
 
 
 def read_positions(message: SyncAccountRequest) -> list[BrokerPosition]:
