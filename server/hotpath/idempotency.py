@@ -19,7 +19,7 @@ from server.hotpath.memory import account_at, engine_of, idempotency_of, remembe
 from server.hotpath.records import REQUEST_DIGEST_WORDS
 from server.hotpath.table import find_nb, link_nb, unlink_nb
 
-KEY_WORDS = 1 + ID_WORDS
+ORDER_KEY_WORDS = 1 + ID_WORDS
 DROPPED_MAX = 64
 ANSWER_ROOM_SHARE = 4
 ANSWER_ROOM_BYTES = 1 << 22
@@ -51,12 +51,18 @@ def digest_nb(state: Any, digest: np.ndarray) -> None:
 
 
 @kernel
-def find_order_nb(state: Any, account_row: int, client_order_id: np.ndarray) -> int:
-    """Return the row of an account's client_order_id, 0 if it is not remembered."""
+def order_key_nb(state: Any, account_row: int, client_order_id: np.ndarray) -> None:
+    """Write the key of an account's client_order_id into the scratch words."""
     state.scratch[0] = account_row
     for word in range(ID_WORDS):
         state.scratch[1 + word] = client_order_id[word]
-    return find_nb(idempotency_of(state), state.scratch, KEY_WORDS)
+
+
+@kernel
+def find_order_nb(state: Any, account_row: int, client_order_id: np.ndarray) -> int:
+    """Return the row of an account's client_order_id, 0 if it is not remembered."""
+    order_key_nb(state, account_row, client_order_id)
+    return find_nb(idempotency_of(state), state.scratch, ORDER_KEY_WORDS)
 
 
 @routine
@@ -64,7 +70,7 @@ def _drop_oldest_nb(state: Any) -> None:
     engine = engine_of(state)
     row = engine.idempotency_oldest
     remembered = remembered_at(state, row)
-    unlink_nb(idempotency_of(state), row, KEY_WORDS)
+    unlink_nb(idempotency_of(state), row, ORDER_KEY_WORDS)
     account_at(state, remembered.account_row).idempotency_count -= 1
     engine.answer_used -= remembered.answer_bytes
     engine.idempotency_count -= 1
@@ -127,7 +133,7 @@ def remember_order_nb(
     remembered.made_at_ns = engine.now_ns
     remembered.answer_bytes = 0
     remembered.answer_offset = 0
-    link_nb(idempotency_of(state), row, KEY_WORDS)
+    link_nb(idempotency_of(state), row, ORDER_KEY_WORDS)
     engine.idempotency_count += 1
     account_at(state, account_row).idempotency_count += 1
     return row

@@ -11,6 +11,7 @@ from server.hotpath.checks import check_nb, check_numbers_nb
 from server.hotpath.clock import (
     age_nb,
 )
+from server.hotpath.idempotency import ORDER_KEY_WORDS, order_key_nb
 from server.hotpath.inputs import (
     PROVIDER_KEY_WORDS,
     provider_key_nb,
@@ -29,6 +30,7 @@ from server.hotpath.memory import (
     decision_of,
     engine_of,
     exposures_of,
+    idempotency_of,
     instrument_at,
     instruments_of,
     override_at,
@@ -36,6 +38,7 @@ from server.hotpath.memory import (
     positions_of,
     providers_of,
     request_of,
+    reservations_of,
     window_at,
     work_of,
 )
@@ -60,7 +63,8 @@ from server.hotpath.reasons import (
     S_NOT_APPLICABLE,
     S_PASS,
 )
-from server.hotpath.table import find_nb, prefetch_key_nb
+from server.hotpath.reservations import next_row_nb
+from server.hotpath.table import find_nb, prefetch_key_nb, prefetch_row_nb
 
 TRADING_REDUCING = 2
 TRADING_HALTED = 3
@@ -71,6 +75,11 @@ CONFIGURATION_BYTES = CHANGE_RISK_CONFIGURATION.itemsize
 def prefetch_account_nb(state: Any) -> None:
     """Ask early for what later checks will read of an account in a large engine."""
     work = work_of(state)
+    request = request_of(state)
+    if request.client_order_id[0] != 0:
+        order_key_nb(state, work.account_row, request.client_order_id)
+        prefetch_key_nb(idempotency_of(state), state.scratch, ORDER_KEY_WORDS)
+    prefetch_row_nb(reservations_of(state), next_row_nb(state))
     row = state.configurations + work.account_row * CONFIGURATION_BYTES
     for line in range(4):
         prefetch(row + 64 * line)

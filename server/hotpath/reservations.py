@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 from server.hotpath.intrinsics import load_word, store_word
-from server.hotpath.jit import kernel, routine
+from server.hotpath.jit import i64, kernel, routine
 from server.hotpath.layout import ID_WORDS
 from server.hotpath.memory import (
     account_at,
@@ -103,14 +103,24 @@ def free_rows_nb(state: Any) -> int:
 
 
 @kernel
+def next_row_nb(state: Any) -> int:
+    """Return the row that the next reservation will take, 0 if none is free."""
+    engine = engine_of(state)
+    capacity = reservations_of(state).capacity
+    few_closed = engine.closed_count <= capacity // CLOSED_SHARE
+    if engine.reservation_fresh < capacity and few_closed:
+        return engine.reservation_fresh + 1
+    return engine.closed_head if engine.closed_count > 0 else i64(0)
+
+
+@kernel
 def _take_row_nb(state: Any) -> int:
     """Return a row to write to. The caller has checked that one is free."""
     engine = engine_of(state)
-    capacity = reservations_of(state).capacity
-    if engine.reservation_fresh < capacity and engine.closed_count <= capacity // CLOSED_SHARE:
-        engine.reservation_fresh += 1
-        return engine.reservation_fresh
-    row = engine.closed_head
+    row = next_row_nb(state)
+    if row > engine.reservation_fresh:
+        engine.reservation_fresh = row
+        return row
     engine.closed_head = reservation_at(state, row).next_closed
     engine.closed_count -= 1
     unlink_nb(reservations_of(state), row, 1)

@@ -171,6 +171,11 @@ def test_control_when_told_to_stop_then_not_serving_and_exit_code_0(stack: Stack
         ),
         ("- 1", "file: Input should be a valid dictionary"),
         ("a: [", "is not YAML"),
+        ("accounts: [{account_id: A, account_id: B, currency: USD}]", "account_id stands twice"),
+        (
+            "market: [{symbol: A, atr: 1}, {symbol: A, atr: 2}]",
+            "market[1]: is the same entry as market[0]",
+        ),
     ],
 )
 def test_read_apply_file_when_form_is_wrong_then_names_the_path(
@@ -181,3 +186,4 @@ def test_read_apply_file_when_form_is_wrong_then_names_the_path(
     with pytest.raises(ConfigurationError) as refused:
         read_apply_file(file)
     assert problem in str(refused.value)
+    assert "instance of" not in str(refused.value)

@@ -113,10 +113,8 @@ def _sync(engine: Engine, rng: np.random.Generator, now_ns: int) -> None:
     positions = list[BrokerPosition]()
     for index in rng.permutation(len(MARKETS))[: int(rng.integers(0, 4))]:
         market = MARKETS[index]
-        tick, lot = (
-            market.tick_mantissa / market.tick_scale,
-            market.lot_mantissa / market.lot_scale,
-        )
+        tick = market.tick_mantissa / market.tick_scale
+        lot = market.lot_mantissa / market.lot_scale
         price = market.centre_ticks * tick
         name, side, lots = f"pos-{index % 3}" if index % 3 else "", 1 + index % 2, lot * (index + 3)
         stop = price - 20 * tick if index % 2 else None
