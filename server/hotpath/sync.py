@@ -44,11 +44,11 @@ from server.hotpath.records import (
 )
 from server.hotpath.reservations import (
     add_to_sums_nb,
+    close_nb,
     find_reservation_nb,
     forget_flat_position_nb,
     is_live_nb,
     leave_wheel_nb,
-    release_nb,
 )
 from server.hotpath.rows import RESERVATION_HELD, RESERVATION_WORKING
 from server.hotpath.sizing import loss_per_lot_nb, notional_per_lot_nb
@@ -222,7 +222,9 @@ def _sync_orders_nb(
         # A hold that is younger than the broker's picture cannot be in it.
         if held.synced != stamp and held.made_at_ns <= as_of_ns:
             count = _note_nb(differences, count, DIFFERENCE_HOLD, row, held.left_steps, i64(0))
-            release_nb(state, row)
+            # Flat positions are forgotten later: the differences still name their rows.
+            add_to_sums_nb(state, row, i64(-1))
+            close_nb(state, row)
         row = after
     return count
 
