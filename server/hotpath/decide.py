@@ -81,6 +81,7 @@ from server.hotpath.records import (
 from server.hotpath.replacement import settle_replaced_nb, take_out_replaced_nb
 from server.hotpath.sizing import size_from_risk_nb
 from server.hotpath.stops import buffer_stop_nb, predict_slippage_nb
+from server.hotpath.units import add_nb, cost_nb
 from server.hotpath.validate import has_unknown_enum_nb, validate_nb
 from server.hotpath.verdict import (
     VERDICT_DENY,
@@ -260,6 +261,22 @@ def check_breakers_nb(state: Any) -> None:
 
 
 @kernel
+def price_hold_nb(state: Any) -> None:
+    """Work out what a hold would cost before the verdict, so that a sum out of range denies."""
+    work, decision = work_of(state), decision_of(state)
+    account = account_at(state, work.account_row)
+    instrument = instrument_at(state, work.instrument_row)
+    mantissa, scale = instrument.lot_mantissa, instrument.lot_scale
+    lots = decision.lot_steps
+    work.hold_risk_micros = cost_nb(state, lots, decision.loss_per_lot_micros, mantissa, scale)
+    work.hold_notional_micros = cost_nb(
+        state, lots, decision.notional_per_lot_micros, mantissa, scale
+    )
+    add_nb(state, account.held_risk_micros, work.hold_risk_micros)
+    add_nb(state, account.held_notional_micros, work.hold_notional_micros)
+
+
+@kernel
 def fit_size_nb(state: Any) -> None:
     """Fit the target into every cap; a size below the minimum lot is denied, never rounded up."""
     request, work, decision = request_of(state), work_of(state), decision_of(state)
@@ -278,6 +295,7 @@ def fit_size_nb(state: Any) -> None:
     )
     if decision.largest_steps < minimum:
         decision.largest_steps = 0
+    price_hold_nb(state)
 
 
 @kernel

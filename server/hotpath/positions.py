@@ -18,7 +18,7 @@ from server.hotpath.memory import (
     positions_of,
 )
 from server.hotpath.table import find_nb, insert_nb, link_nb, rows_used_nb, write_key_nb
-from server.hotpath.units import DOWN, UP, add_nb, mul_div_nb
+from server.hotpath.units import DOWN, UP, add_latched_nb, add_nb, mul_div_nb, take_off_latched_nb
 
 POSITION_KEY_WORDS = 2 + ID_WORDS
 EXPOSURE_KEY_WORDS = 1 + SYMBOL_WORDS
@@ -120,7 +120,7 @@ def make_exposure_nb(state: Any) -> int:
 
 
 @kernel
-def _give_up_nb(state: Any, row: int, exposure_row: int, part: int, whole: int) -> None:
+def _give_up_nb(state: Any, row: int, part: int, whole: int) -> None:
     """Take the share part/whole of risk and notional off a position that becomes smaller."""
     position = position_at(state, row)
     risk = mul_div_nb(state, position.open_risk_micros, part, whole, DOWN)
@@ -128,23 +128,28 @@ def _give_up_nb(state: Any, row: int, exposure_row: int, part: int, whole: int) 
     position.open_risk_micros -= risk
     position.open_notional_micros -= notional
     account = account_at(state, position.account_row)
-    account.open_risk_micros -= risk
-    account.open_notional_micros -= notional
-    exposure_at(state, exposure_row).open_notional_micros -= notional
+    account.open_risk_micros = take_off_latched_nb(account.open_risk_micros, risk)
+    account.open_notional_micros = take_off_latched_nb(account.open_notional_micros, notional)
+    exposure = exposure_at(state, position.exposure_row)
+    exposure.open_notional_micros = take_off_latched_nb(exposure.open_notional_micros, notional)
 
 
 @kernel
 def _open_nb(
     state: Any, row: int, exposure_row: int, risk_micros: int, notional_micros: int
 ) -> None:
+    """Add risk and notional to a position and the sums; a sum beyond int64 latches at its end."""
     position = position_at(state, row)
-    position.open_risk_micros = add_nb(state, position.open_risk_micros, risk_micros)
-    position.open_notional_micros = add_nb(state, position.open_notional_micros, notional_micros)
+    if position.open_notional_micros == 0:
+        # The group may change while the position is open: what opened here also leaves here.
+        position.exposure_row = exposure_row
+    position.open_risk_micros = add_latched_nb(position.open_risk_micros, risk_micros)
+    position.open_notional_micros = add_latched_nb(position.open_notional_micros, notional_micros)
     account = account_at(state, position.account_row)
-    account.open_risk_micros = add_nb(state, account.open_risk_micros, risk_micros)
-    account.open_notional_micros = add_nb(state, account.open_notional_micros, notional_micros)
-    exposure = exposure_at(state, exposure_row)
-    exposure.open_notional_micros = add_nb(state, exposure.open_notional_micros, notional_micros)
+    account.open_risk_micros = add_latched_nb(account.open_risk_micros, risk_micros)
+    account.open_notional_micros = add_latched_nb(account.open_notional_micros, notional_micros)
+    exposure = exposure_at(state, position.exposure_row)
+    exposure.open_notional_micros = add_latched_nb(exposure.open_notional_micros, notional_micros)
 
 
 @routine
@@ -182,7 +187,7 @@ def move_position_nb(
         opening -= closing
         position.cost_ticks -= mul_div_nb(state, position.cost_ticks, closing, abs(net), DOWN)
         if exposure_row != 0:
-            _give_up_nb(state, row, exposure_row, closing, abs(net))
+            _give_up_nb(state, row, closing, abs(net))
     position.net_steps += steps
     if opening > 0:
         position.cost_ticks = add_nb(

@@ -207,6 +207,8 @@ WORK: Final = packed_dtype(
     ("rate_picos", _I8),  # 0: none
     ("sizes_known", _I8),
     ("risk_steps", _I8),
+    ("hold_risk_micros", _I8),
+    ("hold_notional_micros", _I8),
 )
 
 # One ExecutionReport. `present`: REPORT_HAS_*.

@@ -35,7 +35,7 @@ from server.hotpath.reservations import (
 )
 from server.hotpath.sizing import notional_per_lot_nb
 from server.hotpath.table import rows_used_nb
-from server.hotpath.units import cost_nb
+from server.hotpath.units import cost_nb, largest_if_fault_nb
 
 
 @routine
@@ -52,7 +52,8 @@ def unmatched_notional_nb(
             return i64(0)
         rate = rate_at(state, found).rate_picos
     per_lot = notional_per_lot_nb(state, price, instrument.tick_notional_picos, rate)
-    return cost_nb(state, steps, per_lot, instrument.lot_mantissa, instrument.lot_scale)
+    notional = cost_nb(state, steps, per_lot, instrument.lot_mantissa, instrument.lot_scale)
+    return largest_if_fault_nb(state, notional)
 
 
 @routine

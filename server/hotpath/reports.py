@@ -82,7 +82,14 @@ from server.hotpath.reservations import (
 )
 from server.hotpath.rows import RESERVATION_HELD, RESERVATION_WORKING
 from server.hotpath.table import find_nb
-from server.hotpath.units import DOWN, OUT_OF_RANGE, cost_nb, lot_steps_nb, mul_div_nb
+from server.hotpath.units import (
+    DOWN,
+    OUT_OF_RANGE,
+    cost_nb,
+    largest_if_fault_nb,
+    lot_steps_nb,
+    mul_div_nb,
+)
 
 
 @routine
@@ -152,7 +159,7 @@ def _give_up_hold_nb(state: Any, row: int, steps: int) -> tuple[int, int]:
         mantissa, scale = instrument.lot_mantissa, instrument.lot_scale
         risk += cost_nb(state, over, held.loss_per_lot_micros, mantissa, scale)
         notional += cost_nb(state, over, held.notional_per_lot_micros, mantissa, scale)
-    return risk, notional
+    return largest_if_fault_nb(state, risk), largest_if_fault_nb(state, notional)
 
 
 @routine

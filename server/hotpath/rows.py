@@ -114,6 +114,7 @@ POSITION: Final = packed_dtype(
     ("working_exit_steps", _I8),
     ("next_position", _I8),  # of the same account
     ("before_sync_steps", _I8),
+    ("exposure_row", _I8),  # where its notional counts
 )
 
 EXPOSURE: Final = packed_dtype(

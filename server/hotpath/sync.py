@@ -29,7 +29,6 @@ from server.hotpath.memory import (
 )
 from server.hotpath.positions import (
     exposure_key_nb,
-    find_exposure_nb,
     make_exposure_nb,
     make_position_nb,
     move_position_nb,
@@ -78,18 +77,16 @@ def _empty_positions_nb(state: Any, account_row: int) -> None:
     while row != 0:
         position = position_at(state, row)
         position.before_sync_steps = position.net_steps
-        account.open_risk_micros -= position.open_risk_micros
-        account.open_notional_micros -= position.open_notional_micros
-        if position.open_notional_micros != 0:
-            exposure_key_nb(state, account_row, position.instrument_row)
-            exposure_at(
-                state, find_exposure_nb(state)
-            ).open_notional_micros -= position.open_notional_micros
+        if position.exposure_row != 0:
+            exposure_at(state, position.exposure_row).open_notional_micros = 0
         position.net_steps = 0
         position.cost_ticks = 0
         position.open_risk_micros = 0
         position.open_notional_micros = 0
         row = position.next_position
+    # Nothing is open now, also when a sum had left int64.
+    account.open_risk_micros = 0
+    account.open_notional_micros = 0
 
 
 @routine

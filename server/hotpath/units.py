@@ -100,6 +100,24 @@ def add_nb(state: Any, a: int, b: int) -> int:
 
 
 @kernel
+def add_latched_nb(total: int, part: int) -> int:
+    """Add a part ≥ 0 to a sum ≥ 0; beyond int64 the sum stays the largest number (see below)."""
+    return total + part if part <= _INT64_MAX - total else _INT64_MAX
+
+
+@kernel
+def take_off_latched_nb(total: int, part: int) -> int:
+    """Take a part off a sum; one that left int64 is unknown and stays the largest number."""
+    return total if total == _INT64_MAX else total - part
+
+
+@kernel
+def largest_if_fault_nb(state: Any, amount: int) -> int:
+    """Return an exposure that was just computed, the largest number if it left int64."""
+    return _INT64_MAX if state.fault != 0 else amount
+
+
+@kernel
 def price_ticks_nb(price: float, tick_size: float) -> int:
     """Return the ticks of a price, OFF_GRID, or OUT_OF_RANGE (not finite, < 1, > 2^31 ticks)."""
     scaled = price / tick_size

@@ -11,7 +11,6 @@ from server.hotpath.memory import (
     account_at,
     decision_of,
     exposures_of,
-    instrument_at,
     request_of,
     reservation_at,
     reservations_of,
@@ -40,7 +39,7 @@ from server.hotpath.reasons import (
 from server.hotpath.records import KNOWN_HOLD
 from server.hotpath.reservations import add_to_sums_nb, free_rows_nb, hold_nb
 from server.hotpath.table import rows_used_nb
-from server.hotpath.units import cost_nb, decimal_nb
+from server.hotpath.units import decimal_nb
 
 VERDICT_ALLOW = 1
 VERDICT_REDUCE = 2
@@ -156,7 +155,6 @@ def hold_decision_nb(state: Any) -> None:
     """Reserve what the answer lets through, until a report or the end of its lifetime."""
     request, work, decision = request_of(state), work_of(state), decision_of(state)
     account = account_at(state, work.account_row)
-    instrument = instrument_at(state, work.instrument_row)
     is_exit = request.reduce_only != 0
     if not is_exit:
         net_key_nb(state, work.account_row, work.instrument_row)
@@ -184,11 +182,8 @@ def hold_decision_nb(state: Any) -> None:
         held.exposure_row = work.exposure_row
         held.loss_per_lot_micros = decision.loss_per_lot_micros
         held.notional_per_lot_micros = decision.notional_per_lot_micros
-        lots, mantissa, scale = decision.lot_steps, instrument.lot_mantissa, instrument.lot_scale
-        held.risk_micros = cost_nb(state, lots, decision.loss_per_lot_micros, mantissa, scale)
-        held.notional_micros = cost_nb(
-            state, lots, decision.notional_per_lot_micros, mantissa, scale
-        )
+        held.risk_micros = work.hold_risk_micros
+        held.notional_micros = work.hold_notional_micros
     add_to_sums_nb(state, row, i64(1))
     decision.reservation_row = row
     decision.expires_at_ns = held.expires_at_ns

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from server.engine import Engine
-from server.hotpath.layout import MICROS, NOT_SET, PPM
+from server.hotpath.layout import MICROS, NOT_SET, PPM, packed_dtype
 from server.hotpath.reasons import R_MAX_LOT, R_PROVIDER_SCORE_LOW, S_CUT, S_DENY
 from server.hotpath.scores import score_micropoints_nb
 from server.policy import default_policy_row
@@ -37,7 +37,7 @@ def _price(ticks: int) -> float:
 
 
 def _score(*figures: int) -> int:
-    fault = np.zeros(1, np.dtype([("fault", np.int64)]))[0]
+    fault = np.zeros(1, packed_dtype(("fault", "<i8")))[0]
     policy = default_policy_row()[0]
     return int(score_micropoints_nb(fault, policy, *figures))
 

@@ -18,7 +18,7 @@ from server.hotpath.records import (
     REPORT_UNMATCHED,
 )
 from server.hotpath.rows import RESERVATION_HELD, RESERVATION_WORKING
-from tests.reference.arithmetic import lot_steps, micros, nearest_ticks
+from tests.reference.arithmetic import INT64_MAX, lot_steps, micros, nearest_ticks
 from tests.reference.books import CONSECUTIVE_LOSSES, Account, Books, Hold, Position
 from tests.reference.rows import NO_ID, NO_SYMBOL, read_report
 from tests.reference.sizing import notional_per_lot
@@ -223,7 +223,7 @@ class Reports:
         over = steps - part
         risk += exact.cost(over, hold.loss_per_lot, hold.instrument)
         notional += exact.cost(over, hold.notional_per_lot, hold.instrument)
-        return risk, notional
+        return self._known(risk), self._known(notional)
 
     def _unmatched_notional(self, account: Account, instrument: Any, steps: int, price: int) -> int:
         exact, rate = self.books.exact, 10**12
@@ -233,7 +233,11 @@ class Reports:
                 return 0
             rate = row.rate_picos
         per_lot = notional_per_lot(exact, price, rate, instrument)
-        return exact.cost(steps, per_lot, instrument)
+        return self._known(exact.cost(steps, per_lot, instrument))
+
+    def _known(self, exposure: int) -> int:
+        """Return an exposure, the largest number there is if it left int64."""
+        return INT64_MAX if self.books.exact.out_of_range else exposure
 
     def _shift(
         self,
@@ -253,16 +257,16 @@ class Reports:
             freed_notional = exact.mul_div(row.open_notional, size - opens, net)
             row.open_risk -= freed_risk
             row.open_notional -= freed_notional
-            account.open_risk -= freed_risk
-            account.open_notional -= freed_notional
-            exposure.open -= freed_notional
+            account.open_risk = _taken_off(account.open_risk, freed_risk)
+            account.open_notional = _taken_off(account.open_notional, freed_notional)
+            exposure.open = _taken_off(exposure.open, freed_notional)
             risk = exact.mul_div(risk, opens, size, up=True)
             notional = exact.mul_div(notional, opens, size, up=True)
-        row.open_risk += risk
-        row.open_notional += notional
-        account.open_risk += risk
-        account.open_notional += notional
-        exposure.open += notional
+        row.open_risk = _added(row.open_risk, risk)
+        row.open_notional = _added(row.open_notional, notional)
+        account.open_risk = _added(account.open_risk, risk)
+        account.open_notional = _added(account.open_notional, notional)
+        exposure.open = _added(exposure.open, notional)
 
     # --- Orders and money ---------------------------------------------------------------------
 
@@ -310,6 +314,15 @@ class Reports:
             "held_steps": 0 if hold is None else hold.left,
             "position_steps": 0 if net is None else net.net,
         }
+
+
+def _added(total: int, part: int) -> int:
+    """Return a sum that stays at the largest number once it would leave int64."""
+    return min(total + part, INT64_MAX)
+
+
+def _taken_off(total: int, part: int) -> int:
+    return total if total == INT64_MAX else total - part
 
 
 def cost_of(row: Position) -> int:
