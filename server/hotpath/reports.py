@@ -96,13 +96,13 @@ from server.hotpath.units import (
 def _find_order_row_nb(state: Any, account_row: int) -> int:
     """Return the reservation the report is about, open or closed; 0 if it is not known."""
     report = report_of(state)
-    decision_id = report.decision_id
+    row = i64(0)
     if report.client_order_id[0] != 0:
         order = find_order_nb(state, account_row, report.client_order_id)
-        decision_id = remembered_at(state, order).decision_id if order != 0 else i64(0)
-    if decision_id <= 0:
-        return i64(0)
-    row = find_reservation_nb(state, decision_id)
+        if order != 0:
+            row = find_reservation_nb(state, remembered_at(state, order).decision_id)
+    if row == 0 and report.decision_id > 0:
+        row = find_reservation_nb(state, report.decision_id)
     return row if row != 0 and reservation_at(state, row).account_row == account_row else i64(0)
 
 

@@ -1,7 +1,8 @@
 """The slow, obvious twin of the engine, in plain Python ints.
 
-Written from `docs/decision.md`, never from the kernels: both are independent readings of that
-page and must agree bit for bit. Only dtypes and constants are shared.
+Written from `docs/decision.md`; kernels and twin must agree bit for bit. Dtypes and constants are
+shared. It is not wholly independent: where the page was silent (its section 11) the twin follows
+what the kernels do, and some rules were settled in both at once, so agreement there proves less.
 """
 
 from typing import Any
