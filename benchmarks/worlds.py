@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from server.engine import (
+from server.engine import Engine
+from server.hotpath.change_kinds import (
     ACCOUNT,
     HEARTBEAT,
     INSTRUMENT,
@@ -19,7 +20,6 @@ from server.engine import (
     PROVIDER,
     RISK_CONFIGURATION,
     WINDOW,
-    Engine,
 )
 from server.hotpath.layout import (
     CHANGE_ROWS,

@@ -3,7 +3,7 @@
 import socket
 
 from server.errors import ConfigurationError
-from server.settings import split_address
+from server.settings import UNIX_PREFIX, split_address
 
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - recognised, not bound
 
@@ -16,11 +16,13 @@ def resolve_port(name: str, address: str) -> str:
 
     Args:
         name: Name of the setting, for the error.
-        address: HOST:PORT; port 0 asks for any free one.
+        address: HOST:PORT; port 0 asks for any free one. A Unix socket comes back as it is.
 
     Raises:
         ConfigurationError: The port is in use or the address is not one of this machine.
     """
+    if address.startswith(UNIX_PREFIX):
+        return address
     host, port = split_address(address)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
@@ -35,6 +37,8 @@ def resolve_port(name: str, address: str) -> str:
 
 def to_dial(address: str) -> str:
     """Return the address by which this machine reaches a listening address."""
+    if address.startswith(UNIX_PREFIX):
+        return address
     host, port = split_address(address)
     dialled = _EVERYWHERE.get(host, address.rpartition(":")[0])
     return f"{dialled}:{port}"

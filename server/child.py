@@ -1,7 +1,7 @@
-"""One watched child: start it, start it again after a growing pause, stop it.
+"""One watched child: start it, start it again, stop it.
 
-The pause doubles from 0.2 s to 5 s with each early death, and is forgotten once the child has lived
-for ten seconds.
+The first death is repaired at once. Each further one within ten seconds of a start is followed by
+a pause that doubles from 0.2 s to 5 s; all is forgotten once the child has lived for those seconds.
 """
 
 import logging
@@ -54,8 +54,8 @@ class Child:
 
     def start(self) -> None:
         """Start it for the first time; a failure is the caller's."""
-        self._started_at = self._clock()
         self.service.start()
+        self._started_at = self._clock()
 
     def watch(self) -> bool:
         """Start it again when it has died and its pause is over; return whether it was started."""
@@ -65,22 +65,29 @@ class Child:
                 return False
             settled = now - self._started_at >= _SETTLED_S
             self.early_deaths = 1 if settled else self.early_deaths + 1
-            pause_s = min(_PAUSE_S_MIN * 2 ** (self.early_deaths - 1), _PAUSE_S_MAX)
+            pause_s = _pause_s(self.early_deaths)
             log.warning("%s has stopped; starting it again in %.1f s", self.name, pause_s)
             self._next_start_at = now + pause_s
-            return False
         if now < self._next_start_at:
             return False
         self._next_start_at = None
-        self._started_at = now
         try:
             self.service.start()
         except Exception:
             log.exception("%s could not be started", self.name)
             return False
+        finally:
+            # When the attempt was over: one that hung before it failed counts as an early death.
+            self._started_at = self._clock()
         log.info("%s runs again as process %s", self.name, self.service.pid)
         return True
 
     def stop(self) -> None:
         """Stop it for good."""
         self.service.stop()
+
+
+def _pause_s(early_deaths: int) -> float:
+    if early_deaths == 1:
+        return 0.0
+    return min(_PAUSE_S_MIN * 2.0 ** (early_deaths - 2), _PAUSE_S_MAX)

@@ -7,13 +7,12 @@ The records of `state` are the way in and out: write `state.request`, call `deci
 
 from __future__ import annotations
 
+import logging
 import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from google.protobuf.message import DecodeError
 
-from riskgate.v1 import state_pb2
 from server.broker_view import (
     check_order,
     check_position,
@@ -21,17 +20,17 @@ from server.broker_view import (
     position_rows,
     read_differences,
 )
+from server.change_packing import MalformedChangeError, pack_change, pack_refused
 from server.errors import NotFoundError
-from server.hotpath import apply
+from server.hotpath.apply import apply_change_nb
+from server.hotpath.change_frame import drain_nb
 from server.hotpath.clock import take_reading_nb
 from server.hotpath.decide import decide_nb
 from server.hotpath.layout import (
     CHANGE_ROWS,
     ID_WORDS,
-    LAYOUT_VERSION,
     NOT_SET,
     SYMBOL_WORDS,
-    currency_word,
     words,
 )
 from server.hotpath.memory import Capacity, new_state
@@ -39,33 +38,29 @@ from server.hotpath.model_tables import NO_MODEL_SLOT
 from server.hotpath.records import DIFFERENCE
 from server.hotpath.reports import report_nb
 from server.hotpath.reservations import hold_nb, release_nb
-from server.hotpath.ring import new_ring, pop_nb, push_nb
+from server.hotpath.ring import new_ring, push_nb
 from server.hotpath.rows import WHEEL_SHIFT
 from server.hotpath.sync import forget_flat_positions_nb, sync_nb
 from server.hotpath.table import find_nb
 from server.policy import default_policy_row
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from server.broker_view import BrokerOrder, BrokerPosition, Difference
-    from server.hotpath.memory import State
     from server.hotpath.table import Table
 
     Rows = np.ndarray[Any, np.dtype[Any]]
+
+log = logging.getLogger(__name__)
 
 RING_BYTES = 1 << 22
 CHANGE_BYTES_MAX = 1 << 17
 DIFFERENCES_MAX = 16_384
 
-INSTRUMENT, ACCOUNT, RISK_CONFIGURATION, PROVIDER, MARKET, CONVERSION_RATE, BREAKER, POLICY = range(
-    1, 9
-)
-MODEL, WINDOW, HEARTBEAT, CLOCK, EQUITY, SESSION = range(9, 15)
-
 
 class Engine:
     """One engine and its memory.
+
+    The owner is one thread, or a compiled loop that reaches `state` and `ring` by address.
 
     Args:
         capacity: rows per table.
@@ -95,10 +90,9 @@ class Engine:
         engine["model_slot"] = NO_MODEL_SLOT
         engine["wheel_tick"] = started_at_ns >> WHEEL_SHIFT
         self.state.policy[:] = default_policy_row()
-        self._ring = new_ring(RING_BYTES)
-        self._popped = np.zeros(RING_BYTES, np.uint8)
+        self.ring = new_ring(RING_BYTES)
+        self._ring = self.ring.record[0]
         self._producer = threading.Lock()
-        self.refused_changes = 0
 
     @property
     def state_version(self) -> int:
@@ -116,6 +110,9 @@ class Engine:
     def submit(self, change: bytes, slot: int = NO_MODEL_SLOT) -> bool:
         """Put a serialized StateChange into the ring; False when the ring is full. Any thread.
 
+        A malformed one is refused by name in the log. It takes its place in the ring all the same,
+        where it is counted and changes nothing.
+
         Args:
             change: at most 128 KiB.
             slot: the model slot that was filled for a MODEL change.
@@ -126,67 +123,59 @@ class Engine:
         if len(change) > CHANGE_BYTES_MAX:
             msg = "a change is at most 128 KiB"
             raise ValueError(msg)
+        problem = ""
+        try:
+            frame = pack_change(change, slot)
+        except MalformedChangeError as error:
+            problem, frame = str(error), pack_refused()
+        memory = np.frombuffer(frame, np.int64)
         with self._producer:
-            return bool(push_nb(self._ring, np.frombuffer(change, np.uint8), slot))
+            taken = bool(push_nb(self._ring, memory.ctypes.data))
+        if taken and problem:
+            log.warning("a change was refused: %s", problem)
+        return taken
 
     @property
-    def waiting_bytes(self) -> int:
-        """Bytes of changes that wait in the ring."""
-        return int(self._ring.marks[0] - self._ring.marks[1])
+    def submitted_changes(self) -> int:
+        """Changes put into the ring so far. Any thread."""
+        return int(self.ring.record["frames_pushed"][0])
+
+    @property
+    def taken_changes(self) -> int:
+        """Changes taken out so far and done with, applied or refused. Any thread."""
+        return int(self.ring.record["frames_popped"][0])
+
+    @property
+    def refused_changes(self) -> int:
+        """Changes taken out so far that were malformed. Any thread."""
+        return int(self.ring.record["frames_refused"][0])
 
     def drain(self, reading_ns: int) -> int:
-        """Apply every change that waits; return how many were applied. Owner only."""
-        applied = 0
-        while self.waiting_bytes:
-            length, slot = pop_nb(self._ring, self._popped)
-            if length < 0:
-                break
-            if self._apply_bytes(bytes(self._popped[:length]), int(slot), reading_ns):
-                applied += 1
-            else:
-                self.refused_changes += 1
-        return applied
-
-    def _apply_bytes(self, data: bytes, slot: int, reading_ns: int) -> bool:
-        try:
-            change = state_pb2.StateChange.FromString(data)
-        except DecodeError:
-            return False
-        dtype = CHANGE_ROWS.get(change.kind)
-        if (
-            dtype is None
-            or change.layout_version != LAYOUT_VERSION
-            or len(change.rows) % dtype.itemsize
-        ):
-            return False
-        deleted = not change.rows
-        rows = (
-            key_row(change.kind, change.key)
-            if deleted
-            else np.frombuffer(change.rows, dtype).copy()
-        )
-        if rows is None:
-            return False
-        if change.kind == MODEL:
-            rows["slot"] = slot
-        self.apply_rows(change.kind, change.version, rows, deleted=deleted, reading_ns=reading_ns)
-        return True
+        """Apply every change that waits now; return how many were applied. Owner only."""
+        waiting = self.submitted_changes - self.taken_changes
+        return int(drain_nb(self._memory, self._ring, reading_ns, waiting))
 
     def apply_rows(
         self, kind: int, version: int, rows: Rows, *, deleted: bool = False, reading_ns: int
     ) -> None:
-        """Apply the rows of one change. Owner only.
+        """Apply the rows of one change, past the ring. Owner only.
 
         Args:
             kind: riskgate.v1.ChangeKind.
             version: of the record; 0 for heartbeats, clock readings and market data.
-            rows: of dtype CHANGE_ROWS[kind], writable, at least one.
+            rows: of dtype CHANGE_ROWS[kind], at least one.
             deleted: the entity named by the key columns is gone.
             reading_ns: wall clock.
+
+        Raises:
+            ValueError: the rows are of another kind, or there are none.
         """
-        now_ns = take_reading_nb(self._memory, reading_ns)
-        known = _APPLY[kind](self.state, rows, deleted, now_ns)
-        apply.finish_change_nb(self._memory, version, known)
+        if rows.dtype != CHANGE_ROWS[kind] or not len(rows):
+            msg = f"kind {kind} has rows of another dtype"
+            raise ValueError(msg)
+        kept = np.ascontiguousarray(rows)
+        address = kept.ctypes.data
+        apply_change_nb(self._memory, kind, version, deleted, address, len(kept), reading_ns)
 
     def tick(self, reading_ns: int) -> None:
         """Take in a clock reading while nothing else happens. Owner only."""
@@ -314,87 +303,3 @@ class Engine:
         if row == 0 or table.rows[row]["alive"] == 0:
             raise NotFoundError(noun, name)
         return row
-
-
-def key_row(kind: int, key: str) -> Rows | None:
-    """Return a row of a kind with only its key columns filled from the key text.
-
-    None if the key has no such form.
-    """
-    row = np.zeros(1, CHANGE_ROWS[kind])
-    try:
-        _WRITE_KEY[kind](row, key)
-    except (KeyError, ValueError):
-        return None
-    return row
-
-
-def _write_provider_key(row: Rows, key: str) -> None:
-    kind, _, provider_id = key.partition(":")
-    row["provider_type"] = _PROVIDER_TYPES[kind]
-    row["provider_id"][0] = words(provider_id)
-
-
-def _write_rate_key(row: Rows, key: str) -> None:
-    source, _, target = key.partition("/")
-    row["from_currency"] = currency_word(source)
-    row["to_currency"] = currency_word(target)
-
-
-def _write_words(column: str, count: int) -> Callable[[Rows, str], None]:
-    def write(row: Rows, key: str) -> None:
-        row[column][0] = words(key, count)
-
-    return write
-
-
-_PROVIDER_TYPES = {"channel_source": 1, "user": 2}
-_WRITE_KEY: dict[int, Callable[[Rows, str], None]] = {
-    INSTRUMENT: _write_words("symbol", SYMBOL_WORDS),
-    ACCOUNT: _write_words("account_id", ID_WORDS),
-    RISK_CONFIGURATION: _write_words("account_id", ID_WORDS),
-    PROVIDER: _write_provider_key,
-    CONVERSION_RATE: _write_rate_key,
-    BREAKER: _write_words("breaker_id", ID_WORDS),
-}
-
-
-def _words(rows: Rows) -> Rows:
-    return rows.view(np.int64).reshape(len(rows), -1)
-
-
-def _put_policy(state: State, rows: Rows, _deleted: bool, _now_ns: int) -> bool:
-    state.policy[:] = rows[:1]
-    return True
-
-
-def _put_configuration(state: State, rows: Rows, deleted: bool, now_ns: int) -> bool:
-    return apply.put_configuration_nb(state.memory[0], _words(rows), rows, deleted, now_ns)
-
-
-def _put_breaker(state: State, rows: Rows, deleted: bool, now_ns: int) -> bool:
-    return apply.put_breaker_nb(state.memory[0], _words(rows)[0], rows, deleted, now_ns)
-
-
-_APPLY: dict[int, Callable[[State, Rows, bool, int], bool]] = {
-    INSTRUMENT: lambda state, rows, gone, _: apply.put_instruments_nb(
-        state.memory[0], _words(rows), gone
-    ),
-    ACCOUNT: lambda state, rows, gone, now: apply.put_accounts_nb(state.memory[0], rows, gone, now),
-    RISK_CONFIGURATION: _put_configuration,
-    PROVIDER: lambda state, rows, gone, _: apply.put_providers_nb(
-        state.memory[0], _words(rows), gone
-    ),
-    MARKET: lambda state, rows, _gone, _now: apply.put_markets_nb(state.memory[0], rows),
-    CONVERSION_RATE: lambda state, rows, gone, _: apply.put_rates_nb(
-        state.memory[0], _words(rows), gone
-    ),
-    BREAKER: _put_breaker,
-    POLICY: _put_policy,
-    MODEL: lambda state, rows, _gone, _now: apply.put_model_nb(state.memory[0], rows),
-    WINDOW: lambda state, rows, _gone, _now: apply.put_windows_nb(state.memory[0], _words(rows)),
-    HEARTBEAT: lambda state, rows, _gone, now: apply.put_heartbeat_nb(state.memory[0], rows, now),
-    CLOCK: lambda _state, _rows, _gone, _now: True,
-    EQUITY: lambda state, rows, _gone, now: apply.put_equity_nb(state.memory[0], rows, now),
-    SESSION: lambda state, rows, _gone, _now: apply.put_session_nb(state.memory[0], rows),
-}

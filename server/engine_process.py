@@ -1,10 +1,10 @@
 """The engine process: the one engine, its decision port, its feed, its calendar and its metrics.
 
-Start: the ports are bound at once and answer NOT_SERVING and UNAVAILABLE, the kernels are compiled
-or taken from the cache, then the state is loaded; only when it is whole and a heartbeat has vouched
-for it does the port serve. Without a publisher it serves all the same after a while: new risk is
-then denied, exits are not. Losing Redis later does not end that: the age of the feed decides then.
-SIGTERM: NOT_SERVING, no new calls, running ones get their time, exit 0.
+Start: the port is bound at once and answers NOT_SERVING and UNAVAILABLE as soon as the kernels are
+there, compiled or from the cache; then the state is loaded. Only when it is whole and a heartbeat
+has vouched for it does the port serve. Without a publisher it serves all the same after a while:
+new risk is then denied, exits are not. Losing Redis later does not end that: the age of the feed
+decides then. SIGTERM: NOT_SERVING, no new calls, running ones get their time, exit 0.
 """
 
 import asyncio
@@ -12,43 +12,26 @@ import logging
 import signal
 import sys
 import time
-from typing import Any, Final
+from typing import Final
 
-import grpc
-import grpc.aio
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
-
-from riskgate.v1.decision_pb2 import DecideRequest
-from riskgate.v1.state_pb2 import StateChange
+from server.decision_port import DecisionPort
 from server.engine import Engine
 from server.epoch import take_epoch
-from server.errors import UnavailableError
-from server.hotpath.layout import CHANGE_ROWS, LAYOUT_VERSION, MILLISECOND_NS
+from server.hotpath.layout import MILLISECOND_NS
 from server.hotpath.memory import Capacity
 from server.intake import Intake
 from server.loaders.calendar import Calendar
 from server.loaders.model_loader import Activation, ModelLoader
 from server.loaders.redis_state import RedisStateLoader
-from server.services.decision import SERVICE_NAME, DecisionService
-from server.services.judge import Judge
 from server.settings import Settings
-from server.telemetry.decision_counts import DecisionCounts
 from server.telemetry.engine_metrics import EngineMetrics, serve_metrics
 
 log = logging.getLogger(__name__)
 
-# A batch of 1,000 requests with every field full; single requests have a smaller limit.
-PORT_BYTES_MAX: Final = 4 * 1024 * 1024
-CONCURRENT_CALLS_MAX: Final = 4_096
-METADATA_BYTES_MAX: Final = 8_192
-_HEALTH_INTERVAL_S: Final = 0.05
+_POLL_INTERVAL_S: Final = 0.01
 # Twice the longest pause between two heartbeats.
 HEARTBEAT_WAIT_S: Final = 2.0
-_SERVING: Final = health_pb2.HealthCheckResponse.SERVING
-_NOT_SERVING: Final = health_pb2.HealthCheckResponse.NOT_SERVING
 SWITCH_INTERVAL_S: Final = 0.0005
-_SMALL: Final = Capacity(**dict.fromkeys(Capacity._fields, 16))._replace(answer_bytes=1 << 20)
 
 
 def run_engine(settings: Settings) -> None:
@@ -61,20 +44,6 @@ def run_engine(settings: Settings) -> None:
     # Loader and metrics threads must not keep the decision thread waiting for Python's usual 5 ms.
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     asyncio.run(EngineProcess(settings).run())
-
-
-def warm_kernels() -> None:
-    """Compile every kernel that the engine calls, or load it from the cache."""
-    engine = Engine(_SMALL, started_at_ns=1)
-    Judge(engine, DecisionCounts()).judge(DecideRequest(), 1)
-    engine.report(2)
-    engine.tick(3)
-    for kind, dtype in CHANGE_ROWS.items():
-        rows = bytes(dtype.itemsize)
-        change = StateChange(kind=kind, rows=rows, layout_version=LAYOUT_VERSION)  # type: ignore[arg-type]
-        engine.submit(change.SerializeToString())
-    engine.drain(4)
-    engine.warm()
 
 
 class Feeds:
@@ -115,9 +84,6 @@ class EngineProcess:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._is_ready = False
-        self._counts = DecisionCounts()
-        self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
 
     async def run(self) -> None:
         """Start, serve, and stop when a signal asks for it."""
@@ -127,79 +93,52 @@ class EngineProcess:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         engine = _new_engine(settings)
-        intake = Intake(engine, loop)
+        port = _open_port(settings, engine)
+        intake = Intake(engine, port.wake)
         feeds = Feeds(settings, engine, intake)
-        server = await self._start_port(engine, intake)
         metrics = serve_metrics(
             settings.metrics_listen,
-            EngineMetrics(engine, intake, self._counts, feeds.redis, feeds.models),
+            EngineMetrics(engine, intake, port, feeds.redis, feeds.models),
         )
-        work = asyncio.create_task(self._work(engine, feeds, intake), name="engine")
+        work = asyncio.create_task(self._work(engine, feeds, port), name="engine")
         stopped = asyncio.create_task(stop.wait(), name="stop")
         try:
             await asyncio.wait([work, stopped], return_when=asyncio.FIRST_COMPLETED)
             if work.done():
                 work.result()
         finally:
-            await self._health.enter_graceful_shutdown()
-            await server.stop(settings.shutdown_grace_ms / 1_000)
             for task in (work, stopped):
                 task.cancel()
             await asyncio.gather(work, stopped, return_exceptions=True)
+            await port.stop()
             await asyncio.to_thread(feeds.stop)
             await asyncio.to_thread(metrics.shutdown)
             log.info("decision port is closed")
 
-    async def _work(self, engine: Engine, feeds: Feeds, intake: Intake) -> None:
-        """Warm up, load the state, then keep the engine supplied for ever."""
+    async def _work(self, engine: Engine, feeds: Feeds, port: DecisionPort) -> None:
+        """Load kernels and state side by side, then keep the port alive for ever."""
         started_s = time.monotonic()
-        await asyncio.to_thread(warm_kernels)
-        log.info("kernels are warm after %.1f s", time.monotonic() - started_s)
+        feeds.start()
+        await port.start()
+        log.info("the port answers after %.2f s", time.monotonic() - started_s)
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(intake.tick_forever(), name="ticks")
-            feeds.start()
+            tasks.create_task(port.watch(), name="port")
             while not feeds.is_settled():  # noqa: ASYNC110 - it waits for threads
-                await asyncio.sleep(_HEALTH_INTERVAL_S)
+                await asyncio.sleep(_POLL_INTERVAL_S)
             await _wait_for_heartbeat(engine)
-            self._is_ready = True
-            await self._say(_SERVING)
-            log.info("the state is current after %.1f s", time.monotonic() - started_s)
+            await port.say_serving()
+            log.info("the state is current after %.2f s", time.monotonic() - started_s)
 
-    async def _start_port(self, engine: Engine, intake: Intake) -> grpc.aio.Server:
-        settings = self._settings
-        server = grpc.aio.server(
-            maximum_concurrent_rpcs=CONCURRENT_CALLS_MAX,
-            options=[
-                ("grpc.max_receive_message_length", PORT_BYTES_MAX),
-                ("grpc.max_send_message_length", PORT_BYTES_MAX),
-                ("grpc.max_metadata_size", METADATA_BYTES_MAX),
-                ("grpc.so_reuseport", 0),
-            ],
-        )
-        service = DecisionService(
-            engine,
-            intake,
-            self._counts,
-            is_ready=lambda: self._is_ready,
-            state_wait_s=settings.state_wait_ms_max / 1_000,
-            request_bytes_max=settings.request_bytes_max,
-        )
-        service.add_to(server)
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
-        names = (SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME)
-        reflection.enable_server_reflection(names, server)
-        await self._say(_NOT_SERVING)
-        try:
-            port = server.add_insecure_port(settings.decision_listen)
-        except RuntimeError as error:
-            raise UnavailableError("decision port", settings.decision_listen) from error
-        await server.start()
-        log.info("decision port %d listens", port)
-        return server
 
-    async def _say(self, status: Any) -> None:
-        for name in ("", SERVICE_NAME):
-            await self._health.set(name, status)
+def _open_port(settings: Settings, engine: Engine) -> DecisionPort:
+    # Imported by choice: the compiled lane needs no gRPC, the other no libnghttp2.
+    if settings.lane == "compiled":
+        from server.compiled_port import CompiledPort  # noqa: PLC0415
+
+        return CompiledPort(settings, engine)
+    from server.grpcio_port import GrpcioPort  # noqa: PLC0415
+
+    return GrpcioPort(settings, engine)
 
 
 async def _wait_for_heartbeat(engine: Engine) -> None:
@@ -209,7 +148,7 @@ async def _wait_for_heartbeat(engine: Engine) -> None:
         if time.monotonic() >= ends_at_s:
             log.warning("no heartbeat: new risk is denied until the publisher is back")
             return
-        await asyncio.sleep(_HEALTH_INTERVAL_S)
+        await asyncio.sleep(_POLL_INTERVAL_S)
 
 
 def _new_engine(settings: Settings) -> Engine:

@@ -6,6 +6,7 @@ Every setting has a safe default, so new code starts with an old configuration.
 docs/settings.md holds the same table; a test keeps the two in step.
 """
 
+import ipaddress
 import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -23,7 +24,11 @@ from pydantic_settings import (
 from server.errors import ConfigurationError
 
 SETTINGS_FILE_VARIABLE = "RISKGATE_SETTINGS_FILE"
+UNIX_PREFIX = "unix:"
 _PORT_MAX = 65_535
+# What the kernel takes for the path of a Unix socket, without its closing zero.
+_SOCKET_PATH_BYTES_MAX = 107
+_TLS_FILES = ("decision_tls_certificate", "decision_tls_key", "decision_tls_client_ca")
 
 
 def _check_listen_address(address: str) -> str:
@@ -33,7 +38,19 @@ def _check_listen_address(address: str) -> str:
     return address
 
 
+def _check_decision_address(address: str) -> str:
+    if not address.startswith(UNIX_PREFIX):
+        return _check_listen_address(address)
+    path = address.removeprefix(UNIX_PREFIX)
+    if not path.startswith("/") or path.endswith("/") or "\0" in path:
+        raise ValueError("must be unix:/absolute/path of a socket")
+    if len(os.fsencode(path)) > _SOCKET_PATH_BYTES_MAX:
+        raise ValueError(f"the path of a socket has at most {_SOCKET_PATH_BYTES_MAX} bytes")
+    return address
+
+
 ListenAddress = Annotated[str, AfterValidator(_check_listen_address)]
+DecisionAddress = Annotated[str, AfterValidator(_check_decision_address)]
 Rows = Annotated[int, Field(ge=16, le=1 << 26)]
 Milliseconds = Annotated[int, Field(ge=1, le=31 * 86_400_000)]
 Bytes = Annotated[int, Field(ge=1024, le=1 << 30)]
@@ -49,8 +66,23 @@ class Settings(BaseSettings):
     data_dir: Path = Field(
         Path(".riskgate"), description="Directory of everything that one stack keeps."
     )
-    decision_listen: ListenAddress = Field(
-        "127.0.0.1:50051", description="Address of the decision port; port 0 picks a free one."
+    decision_listen: DecisionAddress = Field(
+        "127.0.0.1:50051",
+        description="Address of the decision port; port 0 picks a free one, "
+        "or unix:/absolute/path.",
+    )
+    insecure_decision_listen: bool = Field(
+        default=False,
+        description="Whether the decision port may listen beyond loopback without TLS.",
+    )
+    decision_tls_certificate: Path | None = Field(
+        None, description="PEM file: certificate of the decision port and its chain; needs its key."
+    )
+    decision_tls_key: Path | None = Field(
+        None, description="PEM file, no passphrase: private key of that certificate."
+    )
+    decision_tls_client_ca: Path | None = Field(
+        None, description="PEM file: who may sign client certificates, which are then required."
     )
     control_listen: ListenAddress = Field(
         "127.0.0.1:50052", description="Address of the control port; port 0 picks a free one."
@@ -70,8 +102,13 @@ class Settings(BaseSettings):
         max_length=32,
         description="Account of the embedded services when the supervisor runs as root.",
     )
-    lane: Literal["grpcio"] = Field(
-        "grpcio", description="What serves the decision port: grpcio is grpc.aio."
+    lane: Literal["compiled", "grpcio"] = Field(
+        "grpcio",
+        description="What serves the decision port: a compiled loop (Linux) or grpcio (grpc.aio).",
+    )
+    busy_poll_us: Annotated[int, Field(ge=0, le=10_000)] = Field(
+        0,
+        description="How long the compiled lane polls before it sleeps; costs a core under load.",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="Least severity that is logged."
@@ -112,6 +149,18 @@ class Settings(BaseSettings):
     )
     disk_free_bytes_min: Bytes = Field(
         268_435_456, description="Less free space than this is reported by the doctor."
+    )
+    connections_max: Annotated[int, Field(ge=1, le=65_536)] = Field(
+        4_096, description="Connections of the decision port at one time; more are closed at once."
+    )
+    connection_idle_ms_max: Milliseconds = Field(
+        600_000, description="A connection without a call is closed after this time (10 minutes)."
+    )
+    request_timeout_ms: Milliseconds = Field(
+        10_000, description="Longest time for a TLS handshake, and for a request to arrive whole."
+    )
+    lane_stall_ms: Annotated[int, Field(ge=100, le=60_000)] = Field(
+        1_000, description="A compiled lane without a heartbeat for this long is restarted."
     )
     shutdown_grace_ms: Milliseconds = Field(
         5_000, description="Time to finish running calls after SIGTERM."
@@ -170,14 +219,54 @@ def load_settings(**overrides: Any) -> Settings:
         raise ConfigurationError([_describe(problem) for problem in error.errors()]) from None
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise ConfigurationError([f"settings file: {error}"]) from error
-    absolute = Path(os.path.abspath(settings.data_dir.expanduser()))  # noqa: PTH100 - keeps symlinks
-    return settings.model_copy(update={"data_dir": absolute})
+    conflicts = _find_conflicts(settings)
+    if conflicts:
+        raise ConfigurationError(conflicts)
+    paths = {name: getattr(settings, name) for name in ("data_dir", *_TLS_FILES)}
+    return settings.model_copy(
+        update={name: _to_absolute(path) for name, path in paths.items() if path is not None}
+    )
 
 
 def split_address(address: str) -> tuple[str, int]:
     """Return host and port of a checked HOST:PORT."""
     host, _, port = address.rpartition(":")
     return host.strip("[]"), int(port)
+
+
+def _to_absolute(path: Path) -> Path:
+    return Path(os.path.abspath(path.expanduser()))  # noqa: PTH100 - keeps symlinks
+
+
+def _find_conflicts(settings: Settings) -> list[str]:
+    """Return what no field can say alone."""
+    problems = []
+    certificate, key, client_ca = (getattr(settings, name) for name in _TLS_FILES)
+    if (certificate is None) != (key is None):
+        missing = "decision_tls_key" if key is None else "decision_tls_certificate"
+        problems.append(f"{missing}: certificate and key are set together")
+    if client_ca is not None and certificate is None:
+        problems.append("decision_tls_client_ca: needs decision_tls_certificate")
+    if settings.lane == "grpcio" and any((certificate, key, client_ca)):
+        problems.append("lane: grpcio serves without TLS; compiled serves it")
+    # A certificate without its key is reported above; it means TLS, not a port in the clear.
+    in_the_clear = certificate is None and not settings.insecure_decision_listen
+    if in_the_clear and not _stays_here(settings.decision_listen):
+        problems.append(
+            "decision_listen: beyond loopback without TLS; set decision_tls_certificate and "
+            "decision_tls_key, or allow it with insecure_decision_listen"
+        )
+    return problems
+
+
+def _stays_here(address: str) -> bool:
+    if address.startswith(UNIX_PREFIX):
+        return True
+    host, _ = split_address(address)
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _find_settings_file() -> Path | None:

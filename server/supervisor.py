@@ -2,13 +2,15 @@
 
 The supervisor itself decides nothing and never loads gRPC, onnxruntime or numba (a process that
 has them cannot start others safely), so there is little in it that could fail. Health is asked by a
-child process (readiness.py). Everything started here dies with it, also when it is killed.
+child process (readiness.py). Everything started here dies with it, also when it is killed. For the
+compiled lane it owns the decision port's listening sockets: callers wait while an engine restarts.
 """
 
 import json
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 from contextlib import ExitStack
@@ -27,10 +29,18 @@ from server.embedded.postgres import EmbeddedPostgres
 from server.embedded.process import read_tail, start_process, stop_process, wait_until
 from server.embedded.redis import EmbeddedRedis
 from server.errors import ConfigurationError, UnavailableError
+from server.listening import (
+    DECISION_FD_VARIABLE,
+    LOCAL_FD_VARIABLE,
+    close_listener,
+    listening_address,
+    open_listener,
+)
 from server.record.migrate import migrate
 from server.security.keys import ensure_development_keys
-from server.settings import Settings
+from server.settings import UNIX_PREFIX, Settings
 from server.stack_state import StackState, remove_state
+from server.watcher import Watcher
 from server.worker import Worker, end_orphan
 
 log = logging.getLogger(__name__)
@@ -40,6 +50,8 @@ _LOCK_WAIT_S = 2.0
 # A child that dies this often before it ever served has a lasting reason; its log tells which.
 _START_DEATHS_MAX = 3
 _WORKERS = ("control", "engine")
+# Where this machine reaches a decision port that speaks TLS to all others.
+_LOCAL_SOCKET = Path("run", "decision.sock")
 
 
 @dataclass(frozen=True)
@@ -64,8 +76,11 @@ class Supervisor:
         self._as_json = as_json
         self._data_dir = settings.data_dir
         self._stop_asked = threading.Event()
-        self._children: list[Child] = []
+        self._watchers: list[Watcher] = []
+        # By the variable that tells the engine their numbers.
+        self._listeners: dict[str, socket.socket] = {}
         self._state: StackState | None = None
+        self._state_lock = threading.Lock()
 
     def run(self) -> None:
         """Start, report READY on stdout, watch until SIGTERM or SIGINT, stop.
@@ -87,11 +102,11 @@ class Supervisor:
         with ExitStack() as stack:
             stack.callback(lock.release)
             stack.callback(remove_state, self._data_dir)
+            stack.callback(self._close_listeners)
             stack.callback(self._stop_children)
             self._end_orphans()
             self._start(stack)
-            while not self._stop_asked.wait(_POLL_S):
-                self._watch()
+            self._stop_asked.wait()
             log.info("stopping")
 
     def _start(self, stack: ExitStack) -> None:
@@ -101,42 +116,72 @@ class Supervisor:
         migrate(database_url)
         ensure_development_keys(self._data_dir / "keys")
         settings = self._settings
+        decision, decision_to_dial = self._listen()
         addresses = Addresses(
-            decision=resolve_port("decision_listen", settings.decision_listen),
+            decision=decision,
             control=resolve_port("control_listen", settings.control_listen),
             metrics=resolve_port("metrics_listen", settings.metrics_listen),
         )
-        environment = {
-            **_to_variables(settings),
-            "RISKGATE_DATABASE_URL": database_url,
-            "RISKGATE_REDIS_URL": redis_url,
-            "RISKGATE_DECISION_LISTEN": addresses.decision,
-            "RISKGATE_CONTROL_LISTEN": addresses.control,
-            "RISKGATE_METRICS_LISTEN": addresses.metrics,
-        }
-        for name in _WORKERS:
-            worker = Worker(
-                name,
-                self._data_dir,
-                environment=environment,
-                grace_s=settings.shutdown_grace_ms / 1_000,
-            )
-            child = Child(name, worker)
-            self._children.append(child)
-            child.start()
         self._state = StackState(
             supervisor_pid=os.getpid(),
             started_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
             ready=False,
-            decision_address=to_dial(addresses.decision),
+            decision_address=decision_to_dial,
             control_address=to_dial(addresses.control),
             metrics_address=to_dial(addresses.metrics),
             database_url=database_url,
             redis_url=redis_url,
             pids={},
         )
+        self._start_workers(addresses, self._state)
         self._write_state()
-        self._wait_until_ready(stack, addresses)
+        for watcher in self._watchers:
+            watcher.start()
+        self._wait_until_ready(stack, addresses, self._state)
+
+    def _listen(self) -> tuple[str, str]:
+        """Return the address of the decision port, and the one by which this machine reaches it."""
+        settings = self._settings
+        if settings.lane == "grpcio":
+            # It can only listen by itself.
+            address = resolve_port("decision_listen", settings.decision_listen)
+            return address, to_dial(address)
+        listener = open_listener(settings.decision_listen)
+        self._listeners[DECISION_FD_VARIABLE] = listener
+        address = listening_address(listener, settings.decision_listen)
+        if settings.decision_tls_certificate is None:
+            return address, to_dial(address)
+        # Commands of this account have no certificate; a socket that only it can open serves them.
+        local = f"{UNIX_PREFIX}{self._data_dir / _LOCAL_SOCKET}"
+        self._listeners[LOCAL_FD_VARIABLE] = open_listener(local)
+        return address, local
+
+    def _start_workers(self, addresses: Addresses, state: StackState) -> None:
+        settings = self._settings
+        environment = {
+            **_to_variables(settings),
+            "RISKGATE_DATABASE_URL": state.database_url,
+            "RISKGATE_REDIS_URL": state.redis_url,
+            "RISKGATE_DECISION_LISTEN": addresses.decision,
+            "RISKGATE_CONTROL_LISTEN": addresses.control,
+            "RISKGATE_METRICS_LISTEN": addresses.metrics,
+        }
+        numbers = {name: listener.fileno() for name, listener in self._listeners.items()}
+        for name in _WORKERS:
+            inherited = numbers if name == "engine" else {}
+            worker = Worker(
+                name,
+                self._data_dir,
+                environment={**environment, **{key: str(fd) for key, fd in inherited.items()}},
+                grace_s=settings.shutdown_grace_ms / 1_000,
+                descriptors=tuple(inherited.values()),
+            )
+            self._start_child(Child(name, worker))
+
+    def _start_child(self, child: Child) -> None:
+        # Listed first, so that a start that fails half way is stopped too.
+        self._watchers.append(Watcher(child, on_start=self._write_state))
+        child.start()
 
     def _start_services(self) -> tuple[str, str]:
         settings = self._settings
@@ -150,20 +195,18 @@ class Supervisor:
                 continue
             service = kind(self._data_dir, service_user=settings.service_user)
             log.info("starting the embedded %s", name)
-            child = Child(name, service)
-            child.start()
-            self._children.append(child)
+            self._start_child(Child(name, service))
             urls.append(service.url)
         return urls[0], urls[1]
 
-    def _wait_until_ready(self, stack: ExitStack, addresses: Addresses) -> None:
+    def _wait_until_ready(self, stack: ExitStack, addresses: Addresses, state: StackState) -> None:
         timeout_s = self._settings.start_timeout_ms / 1_000
         log_path = self._data_dir / "logs" / "readiness.log"
         log_path.unlink(missing_ok=True)
         probe = start_process(
             [
                 *(sys.executable, "-m", "server.readiness", str(timeout_s)),
-                *(to_dial(addresses.decision), to_dial(addresses.control)),
+                *(state.decision_address, state.control_address),
             ],
             log_path=log_path,
             death_signal=signal.SIGKILL,
@@ -173,7 +216,6 @@ class Supervisor:
         while probe.poll() is None:
             if self._stop_asked.wait(_POLL_S):
                 return
-            self._watch()
             self._refuse_dying()
         if probe.returncode != 0:
             raise UnavailableError(
@@ -181,13 +223,11 @@ class Supervisor:
                 f"not serving after {timeout_s:.0f} s: {read_tail(log_path)}; "
                 f"see {log_path.parent}",
             )
-        if self._state is not None:
-            self._state = self._state.model_copy(update={"ready": True})
-            self._write_state()
+        self._write_state(ready=True)
         _report_ready(self._data_dir, addresses, as_json=self._as_json)
 
     def _refuse_dying(self) -> None:
-        for child in self._children:
+        for child in (watcher.child for watcher in self._watchers):
             if isinstance(child.service, Worker) and child.early_deaths >= _START_DEATHS_MAX:
                 raise UnavailableError(
                     "server",
@@ -195,26 +235,31 @@ class Supervisor:
                     f"{read_tail(child.service.log_path)}",
                 )
 
-    def _watch(self) -> None:
-        started = [child.watch() for child in self._children]
-        if any(started):
-            self._write_state()
-
-    def _write_state(self) -> None:
-        if self._state is None:
-            return
-        pids = {child.name: child.service.pid for child in self._children}
-        known = {name: pid for name, pid in pids.items() if pid is not None}
-        self._state = self._state.model_copy(update={"pids": known})
-        self._state.write(self._data_dir)
+    def _write_state(self, *, ready: bool | None = None) -> None:
+        # Any watcher may come here, and what the last one writes must be whole.
+        with self._state_lock:
+            if self._state is None:
+                return
+            children = [watcher.child for watcher in self._watchers]
+            pids = {child.name: child.service.pid for child in children}
+            known = {name: pid for name, pid in pids.items() if pid is not None}
+            is_ready = self._state.ready if ready is None else ready
+            self._state = self._state.model_copy(update={"pids": known, "ready": is_ready})
+            self._state.write(self._data_dir)
 
     def _stop_children(self) -> None:
+        for watcher in self._watchers:
+            watcher.hold()
         # Our own processes first and side by side, then the services that they need to finish.
-        for child in self._children:
-            if isinstance(child.service, Worker):
-                child.service.ask_to_stop()
-        for child in reversed(self._children):
-            child.stop()
+        for service in (watcher.child.service for watcher in self._watchers):
+            if isinstance(service, Worker):
+                service.ask_to_stop()
+        for watcher in reversed(self._watchers):
+            watcher.stop()
+
+    def _close_listeners(self) -> None:
+        for listener in self._listeners.values():
+            close_listener(listener)
 
     def _end_orphans(self) -> None:
         earlier = StackState.read(self._data_dir)
@@ -234,6 +279,8 @@ def _to_variables(settings: Settings) -> dict[str, str]:
     variables = {}
     for name in settings.model_fields_set:
         value = getattr(settings, name)
+        if value is None:
+            continue
         text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
         variables[f"RISKGATE_{name.upper()}"] = text
     return variables

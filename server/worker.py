@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from server.embedded.process import start_process, wait_until
@@ -18,15 +18,23 @@ class Worker:
         data_dir: Data directory that it is told.
         environment: Settings that differ from what it would read by itself, as variables.
         grace_s: Time between SIGTERM and SIGKILL, seconds.
+        descriptors: Open files that every process started here inherits under the same numbers.
     """
 
     def __init__(
-        self, command: str, data_dir: Path, *, environment: Mapping[str, str], grace_s: float
+        self,
+        command: str,
+        data_dir: Path,
+        *,
+        environment: Mapping[str, str],
+        grace_s: float,
+        descriptors: Sequence[int] = (),
     ) -> None:
         self.log_path = data_dir / "logs" / f"{command}.log"
         self._arguments = [*_program(), command, "--data-dir", str(data_dir)]
         self._environment = environment
         self._grace_s = grace_s
+        self._descriptors = descriptors
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -49,6 +57,7 @@ class Worker:
             log_path=self.log_path,
             death_signal=signal.SIGTERM,
             environment={**os.environ, **self._environment},
+            descriptors=self._descriptors,
         )
 
     def ask_to_stop(self) -> None:

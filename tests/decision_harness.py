@@ -21,13 +21,14 @@ from riskgate.v1 import decision_pb2 as pb
 from riskgate.v1 import state_pb2 as kinds
 from server import changes
 from server.engine import Engine
-from server.engine_process import warm_kernels
 from server.entities import Account, CircuitBreaker, Instrument, Provider, RiskConfiguration
 from server.hotpath.memory import Capacity
 from server.intake import Intake
 from server.loaders.calendar import Calendar
+from server.owner import LoopOwner
 from server.services.decision import SERVICE_NAME, DecisionService
 from server.telemetry.decision_counts import DecisionCounts
+from server.warming import warm_kernels
 
 EURUSD = Instrument(
     symbol="EURUSD",
@@ -169,9 +170,10 @@ class Port:
         self.server = grpc.aio.server(
             options=[("grpc.max_receive_message_length", 4 * 1024 * 1024)]
         )
-        self.intake = Intake(self.engine, self.loop)
+        self.owner = LoopOwner(self.engine, self.loop)
+        self.intake = Intake(self.engine, self.owner.wake)
         self.service = DecisionService(
-            self.engine, self.intake, self.counts, is_ready=lambda: self.is_ready
+            self.engine, self.owner, self.counts, is_ready=lambda: self.is_ready
         )
         self.service.add_to(self.server)
         self.number = self.server.add_insecure_port("127.0.0.1:0")

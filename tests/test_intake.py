@@ -1,134 +1,141 @@
-"""The way of changes into the engine: order, bounded waiting, wake-ups, waiting for a version."""
+"""The way of changes into the engine: order, bounded waiting, one wake-up for each change."""
 
-import asyncio
+import os
+import select
 import threading
-import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
+from server.engine import Engine
 from server.intake import Intake
+from tests.small_engine import NOW_NS, new_small_engine, rate_change, rate_of
+
+JOIN_S = 30
 
 
-class SlowEngine:
-    """Takes numbers as changes; a ring of four."""
+class Sleeper:
+    """An owner that sleeps on a descriptor, as a compiled loop does, and takes a few at a time."""
 
-    def __init__(self) -> None:
-        self.ring: list[bytes] = []
-        self.taken: list[int] = []
+    def __init__(self, engine: Engine, changes: int) -> None:
+        self._engine = engine
+        self._changes = changes
+        self._descriptor = os.eventfd(0, os.EFD_CLOEXEC)
+        self.thread = threading.Thread(target=self._run)
         self.longest = 0
-        self.ticks = 0
-        self.refused_changes = 0
-        self.state_version = 0
-        self.owner = threading.current_thread()
+        self.overslept = False
 
-    def submit(self, change: bytes, slot: int = -1) -> bool:
-        assert slot == -1
-        if len(self.ring) >= 4:
-            return False
-        self.ring.append(change)
-        return True
+    def wake(self) -> None:
+        os.eventfd_write(self._descriptor, 1)
 
-    def drain(self, reading_ns: int) -> int:
-        assert threading.current_thread() is self.owner
-        assert reading_ns > 0
-        waiting, self.ring = self.ring, []
-        self.longest = max(self.longest, len(waiting))
-        for change in waiting:
-            number = int(change)
-            self.taken.append(number)
-            self.refused_changes += number % 2
-            self.state_version = max(self.state_version, number)
-        return sum(int(change) % 2 == 0 for change in waiting)
+    def _run(self) -> None:
+        engine = self._engine
+        while engine.taken_changes < self._changes:
+            ready, _, _ = select.select([self._descriptor], [], [], JOIN_S)
+            if not ready:
+                self.overslept = True
+                return
+            os.eventfd_read(self._descriptor)
+            taken = engine.taken_changes
+            engine.drain(NOW_NS)
+            self.longest = max(self.longest, engine.taken_changes - taken)
 
-    def tick(self, reading_ns: int) -> None:
-        assert reading_ns > 0
-        self.ticks += 1
+    def close(self) -> None:
+        os.close(self._descriptor)
 
 
-@pytest.fixture
-def loop() -> Iterator[asyncio.AbstractEventLoop]:
-    made = asyncio.new_event_loop()
-    yield made
-    made.close()
-
-
-def run_with_producer(loop: asyncio.AbstractEventLoop, intake: Intake, count: int) -> None:
-    def produce() -> None:
-        for number in range(count):
-            assert intake.put(b"%d" % number)
-
-    async def consume() -> None:
-        thread = threading.Thread(target=produce)
-        thread.start()
-        while intake.applied < count:  # noqa: ASYNC110 - it waits for a thread
-            await asyncio.sleep(0.001)
-        thread.join()
-
-    loop.run_until_complete(asyncio.wait_for(consume(), 20))
+@contextmanager
+def sleeping_owner(engine: Engine, changes: int) -> Iterator[Sleeper]:
+    owner = Sleeper(engine, changes)
+    owner.thread.start()
+    try:
+        yield owner
+    finally:
+        owner.thread.join(2 * JOIN_S)
+        owner.close()
 
 
 @pytest.mark.parametrize("waiting_max", [1, 3, 1_000])
-def test_put_when_the_ring_is_full_then_it_waits_and_nothing_is_lost(
-    loop: asyncio.AbstractEventLoop, waiting_max: int
+def test_put_when_the_owner_sleeps_until_woken_then_nothing_is_lost_or_left(
+    waiting_max: int,
 ) -> None:
-    engine = SlowEngine()
-    intake = Intake(engine, loop, waiting_max=waiting_max)
-    run_with_producer(loop, intake, 2_000)
-    assert engine.taken == list(range(2_000))
-    assert engine.longest <= min(waiting_max, 4)
-    assert (intake.depth, intake.applied, engine.refused_changes) == (0, 2_000, 1_000)
+    engine, changes = new_small_engine(), 2_000
+    with sleeping_owner(engine, changes) as owner:
+        intake = Intake(engine, owner.wake, waiting_max=waiting_max)
+        for version in range(1, changes + 1):
+            # Every fifth is no change at all: it is refused at its place.
+            assert intake.put(rate_change(version) if version % 5 else b"\xff")
+    assert not owner.overslept
+    assert owner.longest <= waiting_max
+    assert (intake.submitted, intake.applied, intake.depth) == (changes, changes, 0)
+    assert engine.refused_changes == changes // 5
+    assert engine.state_version == rate_of(engine) == changes - 1
 
 
-def test_put_when_closed_then_it_returns_false_even_while_it_waits(
-    loop: asyncio.AbstractEventLoop,
+def test_put_when_several_threads_put_then_no_more_wait_than_may() -> None:
+    engine, changes, threads = new_small_engine(), 300, 4
+    deepest: list[int] = []
+    with sleeping_owner(engine, threads * changes) as owner:
+        intake = Intake(engine, owner.wake, waiting_max=5)
+
+        def produce() -> None:
+            for version in range(1, changes + 1):
+                assert intake.put(rate_change(version))
+                deepest.append(intake.depth)
+
+        producers = [threading.Thread(target=produce) for _ in range(threads)]
+        for producer in producers:
+            producer.start()
+        for producer in producers:
+            producer.join(JOIN_S)
+    assert len(deepest) == engine.taken_changes == threads * changes
+    assert min(deepest) >= 0
+    assert max(deepest) <= 5
+
+
+def test_put_when_there_is_room_then_it_wakes_once_and_never_waits(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    engine = SlowEngine()
-    intake = Intake(engine, loop, waiting_max=1)
-    assert intake.put(b"0")
-    results: list[bool] = []
-    thread = threading.Thread(target=lambda: results.append(intake.put(b"1")))
+    engine, wakes = new_small_engine(), list[int]()
+    intake = Intake(engine, lambda: wakes.append(engine.submitted_changes), waiting_max=5)
+
+    def refuse(_pause_s: float) -> bool:
+        raise AssertionError("it waited")
+
+    monkeypatch.setattr(intake._closed, "wait", refuse)
+    for version in range(1, 6):
+        assert intake.put(rate_change(version))
+    # Each came after its change was there to be seen.
+    assert wakes == [1, 2, 3, 4, 5]
+    with pytest.raises(AssertionError, match="it waited"):
+        intake.put(rate_change(6))
+
+
+def test_put_when_full_then_it_ends_as_soon_as_the_owner_has_taken_one() -> None:
+    engine, wakes, results = new_small_engine(), list[int](), list[bool]()
+    intake = Intake(engine, lambda: wakes.append(engine.submitted_changes), waiting_max=1)
+    assert intake.put(rate_change(1))
+    thread = threading.Thread(target=lambda: results.append(intake.put(rate_change(2))))
     thread.start()
-    time.sleep(0.05)
-    assert results == []
+    assert (intake.submitted, intake.depth) == (1, 1)
+    assert engine.drain(NOW_NS) == 1
+    thread.join(JOIN_S)
+    assert results == [True]
+    assert wakes == [1, 2]
+    assert engine.drain(NOW_NS) == 1
+    assert rate_of(engine) == 2
+
+
+def test_put_when_closed_then_it_returns_false_even_while_it_waits() -> None:
+    engine, results = new_small_engine(), list[bool]()
+    intake = Intake(engine, lambda: None, waiting_max=1)
+    assert intake.put(rate_change(1))
+    thread = threading.Thread(target=lambda: results.append(intake.put(rate_change(2))))
+    thread.start()
     intake.close()
-    thread.join(5)
+    thread.join(JOIN_S)
     assert results == [False]
-    assert not intake.put(b"2")
-    assert engine.ring == [b"0"]
-
-
-def test_wait_for_version_when_it_comes_then_it_returns_at_once(
-    loop: asyncio.AbstractEventLoop,
-) -> None:
-    engine = SlowEngine()
-    intake = Intake(engine, loop)
-
-    async def wait() -> tuple[bool, bool, float]:
-        timer = threading.Timer(0.02, intake.put, [b"6"])
-        timer.start()
-        started = time.monotonic()
-        arrived = await intake.wait_for_version(5, 5.0)
-        waited_s = time.monotonic() - started
-        missed = await intake.wait_for_version(7, 0.05)
-        timer.join()
-        return arrived, missed, waited_s
-
-    arrived, missed, waited_s = loop.run_until_complete(wait())
-    assert (arrived, missed) == (True, False)
-    assert waited_s < 1.0
-
-
-def test_tick_forever_when_idle_then_the_clock_is_read_ten_times_a_second(
-    loop: asyncio.AbstractEventLoop,
-) -> None:
-    engine = SlowEngine()
-    intake = Intake(engine, loop)
-
-    async def idle() -> None:
-        task = asyncio.create_task(intake.tick_forever())
-        await asyncio.sleep(0.55)
-        task.cancel()
-
-    loop.run_until_complete(idle())
-    assert 3 <= engine.ticks <= 6
+    assert not intake.put(rate_change(3))
+    assert engine.drain(NOW_NS) == 1
+    assert engine.state_version == 1

@@ -5,6 +5,12 @@ import pytest
 from server.errors import ConfigurationError
 from server.settings import load_settings, split_address
 
+TLS = {
+    "lane": "compiled",
+    "decision_tls_certificate": "server.pem",
+    "decision_tls_key": "server.key",
+}
+
 
 @pytest.fixture(autouse=True)
 def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,3 +111,75 @@ def test_load_when_an_address_is_malformed_then_refuses(address: str) -> None:
 
 def test_split_address_when_it_is_ipv6_then_strips_the_brackets() -> None:
     assert split_address("[::1]:50051") == ("::1", 50051)
+
+
+@pytest.mark.parametrize(
+    "address", ["unix:relative.sock", "unix:", "unix:/", "unix:/folder/", "unix:/" + "x" * 107]
+)
+def test_load_when_a_socket_path_is_malformed_then_refuses(address: str) -> None:
+    with pytest.raises(ConfigurationError, match="decision_listen"):
+        load_settings(decision_listen=address)
+
+
+def test_load_when_the_control_port_is_a_socket_path_then_refuses() -> None:
+    with pytest.raises(ConfigurationError, match="control_listen"):
+        load_settings(control_listen="unix:/run/control.sock")
+
+
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1:0", "127.8.0.1:1", "[::1]:0", "localhost:0", "unix:/run/decision.sock"]
+)
+def test_load_when_the_decision_port_stays_on_this_machine_then_needs_no_tls(address: str) -> None:
+    assert load_settings(decision_listen=address).decision_listen == address
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0:1", "[::]:1", "10.0.0.1:1", "localhost.example:1"])
+def test_load_when_the_decision_port_leaves_this_machine_in_the_clear_then_refuses(
+    address: str,
+) -> None:
+    with pytest.raises(ConfigurationError, match="decision_listen: beyond loopback without TLS"):
+        load_settings(decision_listen=address)
+    allowed = load_settings(decision_listen=address, insecure_decision_listen=True)
+    encrypted = load_settings(decision_listen=address, **TLS)
+    assert allowed.decision_listen == encrypted.decision_listen == address
+
+
+def test_load_when_tls_files_are_relative_then_they_come_back_absolute(tmp_path: Path) -> None:
+    settings = load_settings(**TLS, decision_tls_client_ca="ca.pem")
+    assert settings.decision_tls_certificate == tmp_path / "server.pem"
+    assert settings.decision_tls_key == tmp_path / "server.key"
+    assert settings.decision_tls_client_ca == tmp_path / "ca.pem"
+
+
+@pytest.mark.parametrize(
+    ("said", "name"),
+    [
+        ({"decision_tls_certificate": "a"}, "decision_tls_key"),
+        ({"decision_tls_key": "a"}, "decision_tls_certificate"),
+        ({"decision_tls_client_ca": "a"}, "decision_tls_client_ca"),
+        ({**TLS, "lane": "grpcio"}, "lane"),
+    ],
+)
+def test_load_when_tls_settings_contradict_each_other_then_names_the_one_to_mend(
+    said: dict[str, str], name: str
+) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings(**{"lane": "compiled", **said})
+    assert [problem.partition(":")[0] for problem in caught.value.problems] == [name]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("busy_poll_us", 10_001),
+        ("busy_poll_us", -1),
+        ("connections_max", 0),
+        ("connection_idle_ms_max", 0),
+        ("request_timeout_ms", 0),
+        ("lane_stall_ms", 10),
+        ("lane", "c++"),
+    ],
+)
+def test_load_when_a_bound_of_the_lane_is_out_of_range_then_refuses(name: str, value: int) -> None:
+    with pytest.raises(ConfigurationError, match=name):
+        load_settings(**{name: value})

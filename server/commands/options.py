@@ -17,6 +17,14 @@ DataDir = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
+Lane = Annotated[
+    str | None, typer.Option(help="What serves the decision port: compiled or grpcio.")
+]
+BusyPollUs = Annotated[
+    int | None,
+    typer.Option(help="How long the compiled lane polls before it sleeps, microseconds."),
+]
+
 
 def print_json(value: Any) -> None:
     """Print one JSON document to standard output."""

@@ -5,15 +5,16 @@ that the settings leave open come from the running stack of the data directory, 
 """
 
 import logging
+from typing import Any
 
-from server.commands.options import DataDir
+from server.commands.options import BusyPollUs, DataDir, Lane
 from server.settings import Settings, load_settings
 from server.stack_state import StackState
 
 
-def engine(data_dir: DataDir = None) -> None:
+def engine(data_dir: DataDir = None, lane: Lane = None, busy_poll_us: BusyPollUs = None) -> None:
     """Serve decisions until SIGTERM. Needs the data directory and Redis."""
-    settings = _load(data_dir)
+    settings = _load(data_dir=data_dir, lane=lane, busy_poll_us=busy_poll_us)
     from server.engine_process import run_engine
 
     run_engine(settings)
@@ -21,7 +22,7 @@ def engine(data_dir: DataDir = None) -> None:
 
 def control(data_dir: DataDir = None) -> None:
     """Serve the control plane and publish changes until SIGTERM. Needs PostgreSQL and Redis."""
-    settings = _load(data_dir)
+    settings = _load(data_dir=data_dir)
     from server.control import run_control
 
     run_control(settings)
@@ -29,21 +30,21 @@ def control(data_dir: DataDir = None) -> None:
 
 def warm() -> None:
     """Compile the kernels into the cache, so that the next engine starts quickly."""
-    from server.engine_process import warm_kernels
     from server.entities import ProviderFigures
     from server.policy import default_policy_row
     from server.provider_score import score
+    from server.warming import warm_kernels
 
     warm_kernels()
     score(ProviderFigures(), default_policy_row()[0])
 
 
-def _load(data_dir: DataDir) -> Settings:
-    settings = load_settings(data_dir=data_dir)
+def _load(**said: Any) -> Settings:
+    settings = load_settings(**said)
     logging.getLogger().setLevel(settings.log_level)
     state = StackState.read(settings.data_dir)
     if state is None:
         return settings
     urls = {"database_url": state.database_url, "redis_url": state.redis_url}
     missing = {name: url for name, url in urls.items() if getattr(settings, name) is None}
-    return load_settings(data_dir=data_dir, **missing)
+    return load_settings(**said, **missing)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from server.commands.options import AsJson, DataDir
+from server.commands.options import AsJson, BusyPollUs, DataDir, Lane
 from server.settings import load_settings
 from server.supervisor import Supervisor
 
@@ -18,10 +18,13 @@ def serve(
     redis_url: Annotated[
         str | None, typer.Option(help="Redis to use instead of the embedded one.")
     ] = None,
-    decision_listen: Annotated[str | None, typer.Option(help="HOST:PORT of decisions.")] = None,
+    decision_listen: Annotated[
+        str | None, typer.Option(help="HOST:PORT of decisions, or unix:/absolute/path.")
+    ] = None,
     control_listen: Annotated[str | None, typer.Option(help="HOST:PORT of control.")] = None,
     metrics_listen: Annotated[str | None, typer.Option(help="HOST:PORT of metrics.")] = None,
-    lane: Annotated[str | None, typer.Option(help="What serves the decision port.")] = None,
+    lane: Lane = None,
+    busy_poll_us: BusyPollUs = None,
     check_config: Annotated[
         bool, typer.Option("--check-config", help="Check the settings and exit.")
     ] = False,
@@ -36,6 +39,7 @@ def serve(
         control_listen=control_listen,
         metrics_listen=metrics_listen,
         lane=lane,
+        busy_poll_us=busy_poll_us,
     )
     logging.getLogger().setLevel(settings.log_level)
     if check_config:

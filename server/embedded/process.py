@@ -19,7 +19,9 @@ from server.embedded.account import ServiceAccount, identity_of
 _PR_SET_PDEATHSIG = 1
 _POLL_S = 0.02
 _LOG_TAIL_BYTES = 4_000
-_LIBC = ctypes.CDLL(None, use_errno=True)
+# Bound here and not where it is called: a lookup takes a lock, which another thread may hold at the
+# moment of the fork.
+_PRCTL = ctypes.CDLL(None, use_errno=True).prctl
 
 
 def start_process(
@@ -29,6 +31,7 @@ def start_process(
     death_signal: signal.Signals,
     account: ServiceAccount | None = None,
     environment: Mapping[str, str] | None = None,
+    descriptors: Sequence[int] = (),
 ) -> subprocess.Popen[bytes]:
     """Start a program that dies with us and writes to a log file.
 
@@ -38,6 +41,7 @@ def start_process(
         death_signal: What the program receives when we die.
         account: Who it runs as; None is ourselves.
         environment: Its whole environment; None is a minimal one.
+        descriptors: Open files that it inherits under the same numbers, besides its log.
 
     Raises:
         OSError: The program cannot be executed.
@@ -53,7 +57,8 @@ def start_process(
             env=minimal_environment() if environment is None else dict(environment),
             start_new_session=True,
             umask=0o077,
-            # Safe here: it makes two system calls through a library that is already loaded.
+            pass_fds=tuple(descriptors),
+            # Safe here, beside other threads too: two system calls through what is already bound.
             preexec_fn=_die_with_parent(death_signal),  # noqa: PLW1509
             **identity_of(account),
         )
@@ -137,9 +142,10 @@ def read_tail(log_path: Path) -> str:
 
 def _die_with_parent(death_signal: signal.Signals) -> Callable[[], None]:
     parent = os.getpid()
+    signal_number = int(death_signal)
 
     def arm() -> None:
-        _LIBC.prctl(_PR_SET_PDEATHSIG, int(death_signal), 0, 0, 0)
+        _PRCTL(_PR_SET_PDEATHSIG, signal_number, 0, 0, 0)
         # The parent may have died before the line above took effect.
         if os.getppid() != parent:
             os._exit(1)

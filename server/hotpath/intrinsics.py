@@ -164,3 +164,134 @@ def part_reference(memory: np.dtype[np.void], column: str, part_dtype: np.dtype[
         return record(state), generate
 
     return of
+
+
+def _memory_access(bits: int, *, is_float: bool = False) -> tuple[Any, Any]:
+    """Make load(address) → number and store(address, number) for one width, unaligned allowed.
+
+    Whole numbers are widened without sign (32 bits and less) and cut when stored.
+    """
+    stored = ir.DoubleType() if is_float else ir.IntType(bits)
+    number = types.float64 if is_float else types.int64
+
+    @intrinsic
+    def load(typing_context: Any, address: Any) -> Any:  # noqa: ARG001
+        def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+            value = builder.load(builder.inttoptr(arguments[0], stored.as_pointer()), align=1)
+            return value if is_float or bits == 64 else builder.zext(value, _I64)
+
+        return number(types.int64), generate
+
+    @intrinsic
+    def store(typing_context: Any, address: Any, value: Any) -> Any:  # noqa: ARG001
+        def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+            cut = arguments[1] if is_float or bits == 64 else builder.trunc(arguments[1], stored)
+            builder.store(cut, builder.inttoptr(arguments[0], stored.as_pointer()), align=1)
+            return context.get_dummy_value()
+
+        return types.void(types.int64, number), generate
+
+    return load, store
+
+
+load_byte, store_byte = _memory_access(8)
+load_half, store_half = _memory_access(32)
+load_long, store_long = _memory_access(64)
+load_double, store_double = _memory_access(64, is_float=True)
+
+
+@intrinsic
+def copy_bytes(typing_context: Any, target: Any, source: Any, count: Any) -> Any:  # noqa: ARG001
+    """Copy `count` ≥ 0 bytes between addresses that do not overlap."""
+
+    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        kind = ir.FunctionType(
+            ir.VoidType(), [cgutils.voidptr_t, cgutils.voidptr_t, _I64, ir.IntType(1)]
+        )
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.memcpy.p0.p0.i64")
+        to = builder.inttoptr(arguments[0], cgutils.voidptr_t)
+        origin = builder.inttoptr(arguments[1], cgutils.voidptr_t)
+        builder.call(function, [to, origin, arguments[2], ir.Constant(ir.IntType(1), 0)])
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, types.int64), generate
+
+
+def address_reference(dtype: np.dtype[np.void]) -> Any:
+    """Make `at(address)`: a reference to a record of that dtype at an address."""
+    record = from_dtype(dtype)
+
+    @intrinsic
+    def at(typing_context: Any, address: Any) -> Any:  # noqa: ARG001
+        def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+            return builder.inttoptr(arguments[0], context.get_value_type(record))
+
+        return record(types.int64), generate
+
+    return at
+
+
+@intrinsic
+def address_of(typing_context: Any, record: Any) -> Any:  # noqa: ARG001
+    """Return the address of a record reference."""
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.ptrtoint(arguments[0], _I64)
+
+    return types.int64(record), generate
+
+
+@intrinsic
+def load_acquire(typing_context: Any, address: Any) -> Any:  # noqa: ARG001
+    """Return the int64 at an aligned address; no later access of this thread comes before it."""
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        pointer = builder.inttoptr(arguments[0], _I64.as_pointer())
+        return builder.load_atomic(pointer, "acquire", 8)
+
+    return types.int64(types.int64), generate
+
+
+@intrinsic
+def store_release(typing_context: Any, address: Any, value: Any) -> Any:  # noqa: ARG001
+    """Write an int64 to an aligned address; no earlier access of this thread comes after it."""
+
+    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        pointer = builder.inttoptr(arguments[0], _I64.as_pointer())
+        builder.store_atomic(arguments[1], pointer, "release", 8)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), generate
+
+
+@intrinsic
+def divide_exactly(typing_context: Any, a: Any, b: Any, factor: Any, divisor: Any) -> Any:  # noqa: ARG001
+    """Return the double nearest to (a − b)·factor / divisor, ties to even.
+
+    `factor` and `divisor` are > 0, the product below 2^127. The quotient is taken with more bits
+    than a double has, and what is left over goes into its last bit, so that it is rounded once.
+    """
+    double = ir.DoubleType()
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        first, second, times, below = (builder.sext(number, _I128) for number in arguments)
+        product = builder.mul(builder.sub(first, second), times)
+        negative = builder.icmp_signed("<", product, _I128(0))
+        size = builder.select(negative, builder.neg(product), product)
+        # Room to shift: zero counts as one, whose quotient is not used.
+        zeros = builder.ctlz(builder.or_(size, _I128(1)), ir.Constant(ir.IntType(1), 0))
+        shift = builder.sub(zeros, _I128(1))
+        shifted = builder.shl(size, shift)
+        quotient = builder.udiv(shifted, below)
+        rest = builder.sub(shifted, builder.mul(quotient, below))
+        sticky = builder.zext(builder.icmp_unsigned("!=", rest, _I128(0)), _I128)
+        rounded = builder.uitofp(builder.or_(quotient, sticky), double)
+        # 2^-shift, by its bits.
+        exponent = builder.sub(_I64(1023), builder.trunc(shift, _I64))
+        scale = builder.bitcast(builder.shl(exponent, _I64(52)), double)
+        found = builder.fmul(rounded, scale)
+        signed = builder.select(negative, builder.fneg(found), found)
+        is_zero = builder.icmp_signed("==", size, _I128(0))
+        return builder.select(is_zero, ir.Constant(double, 0.0), signed)
+
+    return types.float64(types.int64, types.int64, types.int64, types.int64), generate

@@ -72,3 +72,22 @@ def kernel(function: Function) -> Function:
 def routine(function: Function) -> Function:
     """Compile a kernel that stays a call: large, rare, or used in many places."""
     return cast("Function", numba.njit(cache=True, error_model="numpy", fastmath=False)(function))
+
+
+def entry(function: Function) -> Function:
+    """Compile a kernel that Python calls for a long time: it runs without the interpreter lock."""
+    compiled = numba.njit(cache=True, error_model="numpy", fastmath=False, nogil=True)
+    return cast("Function", compiled(function))
+
+
+def callback(signature: Any) -> Callable[[Function], Any]:
+    """Compile a function that C calls; `.address` is what C gets.
+
+    It is compiled where it is decorated, so what it calls must be defined above. An exception would
+    be printed and look like success to the caller; kernels never raise.
+    """
+
+    def compile_it(function: Function) -> Any:
+        return numba.cfunc(signature, cache=True, error_model="numpy", fastmath=False)(function)
+
+    return compile_it

@@ -1,91 +1,144 @@
-"""The one way into the engine for changes: a byte ring between one producer and the owner.
+"""The one way into the engine for changes: a ring of frames between one producer and the owner.
 
-Frames are `length (8 bytes) | tag (8 bytes) | payload padded to 8 bytes`. `marks[0]` counts bytes
-ever written, `marks[1]` bytes ever read; the producer only moves the first, the owner only the
-second, each after it is done with the bytes. A full ring refuses: the producer waits and tries
-again, nothing is dropped.
+A frame is a run of whole words whose first word is its length in bytes; the rest is the business of
+whoever writes and reads frames (`change_frame.py`). The producer moves `written_bytes`, the owner
+moves `read_bytes`, each after it is done with the bytes in between, so neither ever waits for the
+other. A full ring refuses: the producer tries again, nothing is dropped and nothing overwritten.
+
+Each mark is published by a release store and read by an acquire load. On x86-64 both are plain
+moves and only keep the compiler from moving the bytes of a frame across the mark; on processors
+that reorder stores (AArch64) they are the instructions that make the order hold.
+
+The record is reached by its address alone, so a compiled loop can keep it beside its own. What the
+producer writes, what the owner writes and what nobody writes lie 128 bytes apart: wherever the
+record begins, no two of them share a cache line or a pair that is fetched together.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from server.hotpath.intrinsics import (
+    address_of,
+    address_reference,
+    copy_bytes,
+    load_acquire,
+    load_word,
+    store_release,
+)
 from server.hotpath.jit import i64, routine
+from server.hotpath.layout import packed_dtype
 
-_HEADER_BYTES = 16
+RING_BYTES_MIN: Final = 4_096
+
+_I8 = "<i8"
+
+RING: Final = packed_dtype(
+    ("data", _I8),  # address of the bytes
+    ("size_bytes", _I8),  # a power of two
+    ("popped", _I8),  # address of the buffer, as large as the ring, into which the owner pops
+    ("gap_before_producer", (_I8, (13,))),
+    ("written_bytes", _I8),  # ever written
+    ("frames_pushed", _I8),
+    ("gap_before_owner", (_I8, (14,))),
+    ("read_bytes", _I8),  # ever read
+    ("frames_popped", _I8),  # ever taken and done with, the refused ones included
+    ("frames_refused", _I8),
+    ("gap_behind", (_I8, (13,))),
+)
+
+ring_at = address_reference(RING)
+
+
+def _offset_of(column: str) -> int:
+    return int(RING.fields[column][1])  # type: ignore[index]
+
+
+_WRITTEN_AT: Final = _offset_of("written_bytes")
+_READ_AT: Final = _offset_of("read_bytes")
+_POPPED_AT: Final = _offset_of("frames_popped")
 
 
 class Ring(NamedTuple):
-    """Bytes (uint8, a power of two of them) and marks (int64[2])."""
+    """A ring and its memory, which must outlive every kernel that uses it.
 
-    data: np.ndarray[Any, np.dtype[np.uint8]]
-    marks: np.ndarray[Any, np.dtype[np.int64]]
+    Attributes:
+        record: RING[1], the way in for kernels.
+        data: the bytes, as int64 words.
+        popped: the frame that the owner took last, as int64 words.
+    """
+
+    record: np.ndarray[Any, np.dtype[Any]]
+    data: np.ndarray[Any, np.dtype[np.int64]]
+    popped: np.ndarray[Any, np.dtype[np.int64]]
 
 
 def new_ring(size_bytes: int) -> Ring:
-    """Allocate a ring.
+    """Allocate a ring; its memory is touched only as it is used.
 
     Raises:
         ValueError: the size is not a power of two of at least 4 KiB.
     """
-    if size_bytes < 4_096 or size_bytes & (size_bytes - 1):
+    if size_bytes < RING_BYTES_MIN or size_bytes & (size_bytes - 1):
         msg = "a ring has a power of two of at least 4096 bytes"
         raise ValueError(msg)
-    return Ring(np.zeros(size_bytes, np.uint8), np.zeros(2, np.int64))
+    data, popped = np.zeros(size_bytes // 8, np.int64), np.zeros(size_bytes // 8, np.int64)
+    record = np.zeros(1, RING)
+    record["data"] = data.ctypes.data
+    record["size_bytes"] = size_bytes
+    record["popped"] = popped.ctypes.data
+    return Ring(record, data, popped)
 
 
 @routine
-def _span_nb(payload_bytes: int) -> int:
-    return _HEADER_BYTES + ((payload_bytes + 7) & ~7)
+def push_nb(ring: Any, frame_address: int) -> bool:
+    """Append a frame; tell whether there was room. One producer at a time.
 
-
-@routine
-def _put_word_nb(ring: Ring, at: int, value: int) -> None:
-    mask = ring.data.shape[0] - 1
-    for byte in range(8):
-        ring.data[(at + byte) & mask] = (value >> (8 * byte)) & 0xFF
-
-
-@routine
-def _get_word_nb(ring: Ring, at: int) -> int:
-    mask = ring.data.shape[0] - 1
-    value = i64(0)
-    for byte in range(8):
-        value |= i64(ring.data[(at + byte) & mask]) << i64(8 * byte)
-    return value
-
-
-@routine
-def push_nb(ring: Ring, payload: np.ndarray[Any, np.dtype[np.uint8]], tag: int) -> bool:
-    """Append a frame; tell whether there was room."""
-    size = ring.data.shape[0]
-    start = ring.marks[0]
-    span = _span_nb(payload.shape[0])
-    if start + span - ring.marks[1] > size:
+    Args:
+        ring: RING record.
+        frame_address: of a frame; its first word is its length in bytes, a positive multiple of 8.
+    """
+    frame_bytes = load_word(frame_address)
+    start = ring.written_bytes
+    if start + frame_bytes - load_acquire(address_of(ring) + _READ_AT) > ring.size_bytes:
         return False
-    _put_word_nb(ring, start, payload.shape[0])
-    _put_word_nb(ring, start + 8, tag)
-    for position in range(payload.shape[0]):
-        ring.data[(start + _HEADER_BYTES + position) & (size - 1)] = payload[position]
-    ring.marks[0] = start + span
+    place = start & (ring.size_bytes - 1)
+    first_bytes = min(frame_bytes, ring.size_bytes - place)
+    copy_bytes(ring.data + place, frame_address, first_bytes)
+    copy_bytes(ring.data, frame_address + first_bytes, frame_bytes - first_bytes)
+    # Counted before it can be seen, so that never more frames are done with than were pushed.
+    ring.frames_pushed += 1
+    store_release(address_of(ring) + _WRITTEN_AT, start + frame_bytes)
     return True
 
 
 @routine
-def pop_nb(ring: Ring, payload: np.ndarray[Any, np.dtype[np.uint8]]) -> tuple[int, int]:
-    """Take the oldest frame into `payload` (as large as the ring).
+def pop_nb(ring: Any) -> int:
+    """Take the oldest frame into the buffer `popped`; return its length in bytes, 0 when empty.
 
-    Return (its length, its tag), (−1, 0) when empty.
+    Owner only. The frame is counted by `settle_nb` once it is done with.
     """
-    start = ring.marks[1]
-    if start == ring.marks[0]:
-        return i64(-1), i64(0)
-    length = _get_word_nb(ring, start)
-    tag = _get_word_nb(ring, start + 8)
-    mask = ring.data.shape[0] - 1
-    for position in range(length):
-        payload[position] = ring.data[(start + _HEADER_BYTES + position) & mask]
-    ring.marks[1] = start + _span_nb(length)
-    return length, tag
+    start = ring.read_bytes
+    if start == load_acquire(address_of(ring) + _WRITTEN_AT):
+        return i64(0)
+    place = start & (ring.size_bytes - 1)
+    # Frames are whole words, so the length is never split by the end of the ring.
+    frame_bytes = load_word(ring.data + place)
+    first_bytes = min(frame_bytes, ring.size_bytes - place)
+    copy_bytes(ring.popped, ring.data + place, first_bytes)
+    copy_bytes(ring.popped + first_bytes, ring.data, frame_bytes - first_bytes)
+    store_release(address_of(ring) + _READ_AT, start + frame_bytes)
+    return frame_bytes
+
+
+@routine
+def settle_nb(ring: Any, refused: bool) -> None:
+    """Count the frame that was popped last as done with. Owner only.
+
+    Whoever sees the count also sees what the frame has changed.
+    """
+    if refused:
+        ring.frames_refused += 1
+    store_release(address_of(ring) + _POPPED_AT, ring.frames_popped + 1)

@@ -58,7 +58,7 @@ def _read_each(raw: bytes) -> tuple[list[Item], bool]:
                 items.append(parse(DecideRequest, content))
             except InvalidFieldError as error:
                 items.append(refusal_of(error))
-        elif number == numbers["all_or_none"].number:
+        elif number == numbers["all_or_none"].number and isinstance(content, int):
             all_or_none = bool(content)
     return items, all_or_none
 

@@ -17,8 +17,7 @@ from riskgate.v1 import decision_pb2 as pb
 from server.engine import Engine
 from server.errors import ExhaustedError, InvalidFieldError, NotFoundError
 from server.hotpath.records import REPORT_ACCOUNT_UNKNOWN, REPORT_FULL, REPORT_INVALID
-from server.intake import Intake
-from server.services import account_sync
+from server.owner import LoopOwner
 from server.services.batch import Item, decide_each, decide_together, read_batch
 from server.services.convert import (
     read_report_refusal,
@@ -36,15 +35,14 @@ from server.services.refusal import (
     Refusal,
     refusal_of,
 )
-from server.telemetry.decision_counts import DecisionCounts
+from server.services.sync_errand import sync_account
+from server.telemetry.decision_counts import CODE_NAMES, DecisionCounts
 
 SERVICE_NAME: Final = "riskgate.v1.DecisionService"
 # One request, report or sync; only a batch may be larger, up to the limit of the port.
 REQUEST_BYTES_MAX: Final = 65_536
 STATE_WAIT_S_MAX: Final = 0.05
 VERSION_MAX: Final = 2**63 - 1
-# Number of a status code -> its name.
-CODE_NAMES: Final = {code.value[0]: code.name for code in grpc.StatusCode}
 
 Context = grpc.aio.ServicerContext[bytes, bytes]
 Outcome = bytes | Refusal
@@ -55,7 +53,7 @@ class DecisionService:
 
     Args:
         engine: Owned by the running event loop.
-        intake: What has to be applied before each decision.
+        owner: Applies what waits before each decision.
         counts: Receives every outcome.
         is_ready: Whether the state is current; until then every call is UNAVAILABLE.
         state_wait_s: Longest wait for a min_state_version.
@@ -65,7 +63,7 @@ class DecisionService:
     def __init__(
         self,
         engine: Engine,
-        intake: Intake,
+        owner: LoopOwner,
         counts: DecisionCounts,
         *,
         is_ready: Callable[[], bool],
@@ -73,7 +71,7 @@ class DecisionService:
         request_bytes_max: int = REQUEST_BYTES_MAX,
     ) -> None:
         self._engine = engine
-        self._intake = intake
+        self._owner = owner
         self._counts = counts
         self._judge = Judge(engine, counts)
         self._is_ready = is_ready
@@ -84,13 +82,13 @@ class DecisionService:
         """Register all methods of the service."""
         unary = grpc.unary_unary_rpc_method_handler
         handlers = {
-            "Decide": unary(self._single(self._decide)),
-            "DecideBatch": unary(self._single(self._decide_batch)),
+            "Decide": unary(self._single("Decide", self._decide)),
+            "DecideBatch": unary(self._single("DecideBatch", self._decide_batch)),
             "DecideStream": grpc.stream_stream_rpc_method_handler(self._decide_stream),
-            "ReportExecution": unary(self._single(self._report)),
-            "SyncAccount": unary(self._single(self._sync)),
+            "ReportExecution": unary(self._single("ReportExecution", self._report)),
+            "SyncAccount": unary(self._single("SyncAccount", self._sync)),
             "WatchDirectives": grpc.unary_stream_rpc_method_handler(self._watch_directives),
-            "AckDirective": unary(self._single(self._ack_directive)),
+            "AckDirective": unary(self._single("AckDirective", self._ack_directive)),
         }
         server.add_generic_rpc_handlers(
             (grpc.method_handlers_generic_handler(SERVICE_NAME, handlers),)
@@ -103,13 +101,13 @@ class DecisionService:
             return TOO_LARGE
         message = parse(pb.DecideRequest, raw)
         await self._wait_for_state([message], seconds_left)
-        self._intake.drain()
+        self._owner.drain()
         return self._judge.decide(message, received_ns)
 
     async def _decide_batch(self, raw: bytes, received_ns: int, seconds_left: float) -> Outcome:
         items, all_or_none = read_batch(raw)
         await self._wait_for_state(items, seconds_left)
-        self._intake.drain()
+        self._owner.drain()
         if all_or_none:
             response = decide_together(self._judge, items, received_ns)
         else:
@@ -125,7 +123,7 @@ class DecisionService:
         message = parse(pb.ReportExecutionRequest, raw)
         if not message.HasField("report"):
             raise InvalidFieldError("report", "is required")
-        self._intake.drain()
+        self._owner.drain()
         engine = self._engine
         write_report(message.report, engine.state.report)
         outcome = engine.report(received_ns)
@@ -139,18 +137,8 @@ class DecisionService:
         return read_report_result(engine.state).SerializeToString()
 
     async def _sync(self, raw: bytes, received_ns: int, seconds_left: float) -> Outcome:
-        message = parse(pb.SyncAccountRequest, raw)
-        account_id = account_sync.read_account_id(message)
-        equity_micros = account_sync.read_equity(message)
-        as_of_ns = account_sync.read_as_of(message, received_ns)
-        positions = account_sync.read_positions(message)
-        orders = account_sync.read_working_orders(message)
-        self._intake.drain()
-        differences = self._engine.sync(
-            account_id, equity_micros, as_of_ns, positions, orders, received_ns
-        )
-        sequence = int(self._engine.state.engine[0]["sequence"])
-        return account_sync.write_differences(differences, sequence).SerializeToString()
+        self._owner.drain()
+        return sync_account(self._engine, raw, received_ns)
 
     async def _ack_directive(self, raw: bytes, received_ns: int, seconds_left: float) -> Outcome:
         return NO_DIRECTIVES
@@ -171,6 +159,7 @@ class DecisionService:
                     response.error.CopyFrom(outcome.to_error())
                 else:
                     response.response.MergeFromString(outcome)
+                self._counts.add_call("DecideStream", time.time_ns() - received_ns)
                 yield response.SerializeToString()
         except asyncio.CancelledError:
             await self._end_interrupted(context)
@@ -188,7 +177,7 @@ class DecisionService:
             if not message.HasField("request"):
                 raise InvalidFieldError("request", "is required")
             await self._wait_for_state([message.request], _seconds_left(context))
-            self._intake.drain()
+            self._owner.drain()
             return message.tag, self._judge.decide(message.request, received_ns)
         except Exception as error:  # noqa: BLE001 - one item must not end the stream
             return _find_tag(raw), refusal_of(error)
@@ -196,7 +185,7 @@ class DecisionService:
     # --- Around each call ---
 
     def _single(
-        self, behaviour: Callable[[bytes, int, float], Awaitable[Outcome]]
+        self, name: str, behaviour: Callable[[bytes, int, float], Awaitable[Outcome]]
     ) -> Callable[[bytes, Context], Awaitable[bytes]]:
         """Wrap a call: clock, readiness, deadline, and the one way out for every failure."""
 
@@ -211,6 +200,7 @@ class DecisionService:
                 else:
                     outcome = await behaviour(raw, received_ns, seconds_left)
                     if isinstance(outcome, bytes):
+                        self._counts.add_call(name, time.time_ns() - received_ns)
                         return outcome
                     refusal = outcome
             except asyncio.CancelledError:
@@ -237,7 +227,7 @@ class DecisionService:
         # A number that no version can reach is refused with its item, and is not waited for.
         wanted = max((version for version in versions if version <= VERSION_MAX), default=0)
         if wanted > self._engine.state_version:
-            await self._intake.wait_for_version(wanted, min(self._state_wait_s, seconds_left))
+            await self._owner.wait_for_version(wanted, min(self._state_wait_s, seconds_left))
 
 
 def _seconds_left(context: Context) -> float:

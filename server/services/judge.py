@@ -82,7 +82,7 @@ class Judge:
 
     def remember(self, response: DecideResponse, row: int) -> bytes:
         """Encode an answer and keep it for repetitions; row 0 keeps nothing."""
-        self._counts.add_decision(response.verdict, response.server_ns)
+        self._counts.add_decision(response.verdict)
         answer = response.SerializeToString()
         if row:
             self._engine.remember(row, answer)

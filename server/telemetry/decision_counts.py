@@ -7,24 +7,34 @@ from bisect import bisect_left
 from collections import Counter
 from typing import Final
 
-# Upper bounds of the latency buckets, seconds; the last one is infinite.
-LATENCY_BOUNDS_S: Final = (
-    0.000_01,
-    0.000_02,
-    0.000_05,
-    0.000_1,
-    0.000_2,
-    0.000_5,
-    0.001,
-    0.002,
-    0.005,
-    0.01,
-    0.05,
-    0.1,
-    1.0,
+from server.hotpath.lane.lane_record import BUCKETS, LATENCY_BOUNDS_NS
+
+# By number; kept here so that a compiled lane needs no gRPC.
+CODE_NAMES: Final = (
+    *("OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND"),
+    *("ALREADY_EXISTS", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION"),
+    *("ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"),
+    "UNAUTHENTICATED",
 )
-_BOUNDS_NS: Final = tuple(round(bound * 1e9) for bound in LATENCY_BOUNDS_S)
 _VERDICTS: Final = 4
+
+
+class CallTimes:
+    """How long the answers of one method took, from receipt to answer.
+
+    Attributes:
+        buckets: Answers by time, not cumulative; bounds are LATENCY_BOUNDS_NS, the last has none.
+        total_ns: Sum of the times.
+    """
+
+    def __init__(self) -> None:
+        self.buckets = [0] * BUCKETS
+        self.total_ns = 0
+
+    def add(self, took_ns: int) -> None:
+        """Count one answer."""
+        self.buckets[bisect_left(LATENCY_BOUNDS_NS, took_ns)] += 1
+        self.total_ns += took_ns
 
 
 class DecisionCounts:
@@ -35,8 +45,7 @@ class DecisionCounts:
         repeated: Answers given again for a known client_order_id.
         errors: Calls and items that got no decision, by gRPC code name.
         reports: Execution reports by number of riskgate.v1.ReportOutcome.
-        latency_buckets: Decisions by time from receipt to decision, not cumulative.
-        latency_total_ns: Sum of these times.
+        calls: Times by name of the method; a message of a stream counts as one.
     """
 
     def __init__(self) -> None:
@@ -44,14 +53,15 @@ class DecisionCounts:
         self.repeated = 0
         self.errors: Counter[str] = Counter()
         self.reports = [0] * _VERDICTS
-        self.latency_buckets = [0] * (len(LATENCY_BOUNDS_S) + 1)
-        self.latency_total_ns = 0
+        self.calls: dict[str, CallTimes] = {}
 
-    def add_decision(self, verdict: int, server_ns: int) -> None:
-        """Count one decision and its time."""
+    def add_decision(self, verdict: int) -> None:
+        """Count one decision."""
         self.verdicts[verdict] += 1
-        self.latency_buckets[bisect_left(_BOUNDS_NS, server_ns)] += 1
-        self.latency_total_ns += server_ns
+
+    def add_call(self, method: str, took_ns: int) -> None:
+        """Count one answer of a method."""
+        self.calls.setdefault(method, CallTimes()).add(took_ns)
 
     def add_error(self, code_name: str) -> None:
         """Count one call or item without a decision."""

@@ -18,14 +18,16 @@ from prometheus_client.registry import Collector
 
 from riskgate.v1.decision_pb2 import ReportOutcome
 from riskgate.v1.types_pb2 import Verdict
+from server.decision_port import DecisionPort
 from server.engine import Engine
 from server.errors import UnavailableError
+from server.hotpath.lane.lane_record import LATENCY_BOUNDS_NS
 from server.hotpath.layout import HEARTBEAT_DEGRADED_NS, HEARTBEAT_REFUSE_NS, SECOND_NS
 from server.intake import Intake
 from server.loaders.model_loader import ModelLoader
 from server.loaders.redis_state import RedisStateLoader
 from server.settings import split_address
-from server.telemetry.decision_counts import LATENCY_BOUNDS_S, DecisionCounts
+from server.telemetry.decision_counts import DecisionCounts
 
 
 class EngineMetrics(Collector):
@@ -35,13 +37,13 @@ class EngineMetrics(Collector):
         self,
         engine: Engine,
         intake: Intake,
-        counts: DecisionCounts,
+        port: DecisionPort,
         feed: RedisStateLoader,
         models: ModelLoader,
     ) -> None:
         self._engine = engine
         self._intake = intake
-        self._counts = counts
+        self._port = port
         self._feed = feed
         self._models = models
 
@@ -50,9 +52,10 @@ class EngineMetrics(Collector):
         yield from self._decisions()
         yield from self._state()
         yield from self._changes()
+        yield from self._port.read_metrics()
 
     def _decisions(self) -> Iterable[Metric]:
-        counts = self._counts
+        counts = self._port.read_counts()
         decisions = CounterMetricFamily(
             "riskgate_decisions", "Decisions by verdict.", labels=["verdict"]
         )
@@ -76,7 +79,7 @@ class EngineMetrics(Collector):
             label = name.removeprefix("REPORT_OUTCOME_").lower()
             reports.add_metric([label], counts.reports[number])
         yield reports
-        yield _latency(counts)
+        yield _call_times(counts)
 
     def _state(self) -> Iterable[Metric]:
         engine = self._engine.state.engine[0]
@@ -136,16 +139,19 @@ def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
     return GaugeMetricFamily(f"riskgate_{name}", text, value=value)
 
 
-def _latency(counts: DecisionCounts) -> HistogramMetricFamily:
-    buckets, total = [], 0
-    bounds = [*map(str, LATENCY_BOUNDS_S), "+Inf"]
-    for bound, count in zip(bounds, list(counts.latency_buckets), strict=True):
-        total += count
-        buckets.append((bound, float(total)))
+def _call_times(counts: DecisionCounts) -> HistogramMetricFamily:
     family = HistogramMetricFamily(
-        "riskgate_decision_seconds", "From receipt to decision, in the engine process."
+        "riskgate_call_seconds",
+        "From receipt of a request to its answer, in the engine process.",
+        labels=["method"],
     )
-    family.add_metric([], buckets, sum_value=counts.latency_total_ns / SECOND_NS)
+    bounds = [*(str(bound_ns / SECOND_NS) for bound_ns in LATENCY_BOUNDS_NS), "+Inf"]
+    for method, times in sorted(counts.calls.items()):
+        buckets, total = [], 0
+        for bound, count in zip(bounds, list(times.buckets), strict=True):
+            total += count
+            buckets.append((bound, float(total)))
+        family.add_metric([method], buckets, sum_value=times.total_ns / SECOND_NS)
     return family
 
 

@@ -1,4 +1,4 @@
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 
 import pytest
@@ -13,6 +13,7 @@ class FakeService:
         self.alive = False
         self.starts = 0
         self.refuses = False
+        self.hangs: Callable[[], object] = bool
 
     @property
     def pid(self) -> int | None:
@@ -23,6 +24,7 @@ class FakeService:
 
     def start(self) -> None:
         self.starts += 1
+        self.hangs()
         if self.refuses:
             raise OSError("no such program")
         self.alive = True
@@ -77,19 +79,32 @@ def test_watch_when_it_keeps_dying_then_pauses_grow_up_to_a_bound(
     child: Child, service: FakeService, clock: FakeClock
 ) -> None:
     pauses_s = [_pause_s(child, service, clock) for _ in range(8)]
-    assert pauses_s[:5] == pytest.approx([0.2, 0.4, 0.8, 1.6, 3.2], abs=0.15)
-    assert pauses_s[5:] == pytest.approx([5.0] * 3, abs=0.15)
+    assert pauses_s[0] == 0
+    assert pauses_s[1:6] == pytest.approx([0.2, 0.4, 0.8, 1.6, 3.2], abs=0.15)
+    assert pauses_s[6:] == pytest.approx([5.0] * 2, abs=0.15)
     assert child.early_deaths == 8
 
 
-def test_watch_when_it_had_settled_then_the_pause_is_short_again(
+def test_watch_when_it_had_settled_then_it_is_started_again_at_once(
     child: Child, service: FakeService, clock: FakeClock
 ) -> None:
     for _ in range(5):
         _pause_s(child, service, clock)
     clock.now_s += 60
-    assert _pause_s(child, service, clock) == pytest.approx(0.2, abs=0.15)
+    assert _pause_s(child, service, clock) == 0
     assert child.early_deaths == 1
+
+
+def test_watch_when_a_restart_hangs_and_then_fails_then_that_is_an_early_death(
+    child: Child, service: FakeService, clock: FakeClock
+) -> None:
+    service.hangs = lambda: setattr(clock, "now_s", clock.now_s + 60)
+    service.refuses = True
+    service.alive = False
+    assert not child.watch()
+    assert (service.starts, child.early_deaths) == (2, 1)
+    assert not child.watch()
+    assert (service.starts, child.early_deaths) == (2, 2)
 
 
 def test_watch_when_a_restart_fails_then_tries_again(

@@ -333,7 +333,7 @@ def test_decide_when_the_wait_is_cancelled_inside_then_the_caller_hears_at_once(
         async def interrupt(version: int, wait_s: float) -> bool:
             raise asyncio.CancelledError
 
-        port.intake.wait_for_version = interrupt  # type: ignore[method-assign]
+        port.owner.wait_for_version = interrupt  # type: ignore[method-assign]
         started = time.monotonic()
         request = good_request(min_state_version=1_000)
         assert refused_request(port, request)[0] == Code.UNAVAILABLE

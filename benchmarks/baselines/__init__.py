@@ -1,0 +1,1 @@
+"""Servers without work, and clients that load a server."""

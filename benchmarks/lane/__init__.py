@@ -1,0 +1,1 @@
+"""`make bench-lane`: the decision port against servers that do no work."""

@@ -1,0 +1,97 @@
+"""The server under measurement: a filled engine behind one of the two lanes.
+
+`python -m benchmarks.lane.serve_engine --address HOST:PORT --lane grpcio|compiled`. It is the
+product's own decision port over the state of `world.py`; a heartbeat every 500 ms keeps its feed
+fresh. Health says SERVING when decisions are made. SIGTERM ends it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.lane import certificates, world
+from server.decision_port import DecisionPort
+from server.engine import Engine
+from server.intake import Intake
+from server.settings import Settings
+
+_BEAT_INTERVAL_S: Final = 0.5
+_POLL_INTERVAL_S: Final = 0.005
+# As the engine process sets it: other threads must not keep the decision thread waiting.
+_SWITCH_INTERVAL_S: Final = 0.0005
+
+
+def main() -> None:
+    """Serve until SIGTERM."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--address", required=True)
+    parser.add_argument("--lane", choices=("grpcio", "compiled"), required=True)
+    parser.add_argument("--tls", type=Path, help="directory of certificates; compiled lane only")
+    parser.add_argument("--busy-poll-us", type=int, default=0)
+    arguments = parser.parse_args()
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
+    folder = arguments.tls
+    settings = Settings(
+        decision_listen=arguments.address,
+        lane=arguments.lane,
+        busy_poll_us=arguments.busy_poll_us,
+        decision_tls_certificate=folder and folder / certificates.SERVER,
+        decision_tls_key=folder and folder / certificates.SERVER_KEY,
+    )
+    asyncio.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    engine = world.new_engine()
+    port = _open_port(settings, engine)
+    await port.start()
+    intake = Intake(engine, port.wake)
+    # Compiling may have taken so long that the world's own heartbeat is stale.
+    intake.put(world.heartbeat())
+    while intake.depth:  # noqa: ASYNC110 - it waits for another thread
+        await asyncio.sleep(_POLL_INTERVAL_S)
+    _keep_beating(intake.put)
+    await port.say_serving()
+    watch = asyncio.create_task(port.watch())
+    stopped = asyncio.create_task(stop.wait())
+    await asyncio.wait([watch, stopped], return_when=asyncio.FIRST_COMPLETED)
+    if watch.done():
+        watch.result()
+    watch.cancel()
+    await port.stop()
+
+
+def _open_port(settings: Settings, engine: Engine) -> DecisionPort:
+    if settings.lane == "compiled":
+        from server.compiled_port import CompiledPort  # noqa: PLC0415 - needs libnghttp2
+
+        return CompiledPort(settings, engine)
+    from server.grpcio_port import GrpcioPort  # noqa: PLC0415 - the other lane needs no gRPC
+
+    return GrpcioPort(settings, engine)
+
+
+def _keep_beating(put: Callable[[bytes], Any]) -> None:
+    """Put a heartbeat twice a second from a thread, as the loader of the product does."""
+
+    def beat() -> None:
+        while True:
+            time.sleep(_BEAT_INTERVAL_S)
+            put(world.heartbeat())
+
+    threading.Thread(target=beat, name="heartbeat", daemon=True).start()
+
+
+if __name__ == "__main__":
+    main()

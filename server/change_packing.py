@@ -1,0 +1,167 @@
+"""StateChange bytes to a frame for the ring: the last place where a change can be refused.
+
+Behind the ring nothing checks any more, so whatever compiled code will take at its word is judged
+here: the kind, the layout, whole rows, and every number that becomes an index or a count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+from google.protobuf.message import DecodeError
+
+from riskgate.v1 import state_pb2
+from server.hotpath.change_frame import FRAME, FRAME_BYTES
+from server.hotpath.change_kinds import (
+    ACCOUNT,
+    BREAKER,
+    CONVERSION_RATE,
+    INSTRUMENT,
+    MODEL,
+    NO_CHANGE,
+    POLICY,
+    PROVIDER,
+    RISK_CONFIGURATION,
+)
+from server.hotpath.layout import (
+    BREAKER_EXCHANGES_MAX,
+    BREAKER_SYMBOLS_MAX,
+    CHANGE_ROWS,
+    ID_WORDS,
+    KNOTS_MAX,
+    LAYOUT_VERSION,
+    REGIMES_MAX,
+    SYMBOL_WORDS,
+    currency_word,
+    words,
+)
+from server.hotpath.model_tables import MODEL_SLOTS, NO_MODEL_SLOT
+
+Rows = np.ndarray[Any, np.dtype[Any]]
+
+_VERSION_MAX: Final = 2**63 - 1
+_PROVIDER_TYPES: Final = {"channel_source": 1, "user": 2}
+# Columns that say how much of another column counts: kind -> name and largest value.
+_COUNTS: Final[dict[int, tuple[tuple[str, int], ...]]] = {
+    RISK_CONFIGURATION: (("regime_count", REGIMES_MAX),),
+    BREAKER: (("symbol_count", BREAKER_SYMBOLS_MAX), ("exchange_count", BREAKER_EXCHANGES_MAX)),
+    POLICY: (("multiplier_count", KNOTS_MAX), ("quality_count", KNOTS_MAX)),
+}
+
+
+class MalformedChangeError(ValueError):
+    """A change must not reach the engine; the text says what is wrong with it."""
+
+
+def pack_change(change: bytes, slot: int) -> bytes:
+    """Check a change and return its frame.
+
+    Args:
+        change: bytes of a riskgate.v1.StateChange.
+        slot: model slot that was filled for a MODEL change, else NO_MODEL_SLOT.
+
+    Raises:
+        MalformedChangeError: it is not a change that this engine can apply.
+    """
+    try:
+        message = state_pb2.StateChange.FromString(change)
+    except DecodeError as error:
+        raise MalformedChangeError("not a StateChange") from error
+    if message.kind not in CHANGE_ROWS:
+        raise MalformedChangeError(f"kind {message.kind} is unknown")
+    if message.layout_version != LAYOUT_VERSION:
+        raise MalformedChangeError(f"layout version {message.layout_version}")
+    if message.version > _VERSION_MAX:
+        raise MalformedChangeError(f"version {message.version} is out of range")
+    if message.rows:
+        rows = message.rows
+        _check_rows(message.kind, rows)
+    else:
+        rows = key_row(message.kind, message.key).tobytes()
+    if message.kind == MODEL:
+        rows = _write_slot(rows, slot)
+    padding = bytes(-len(change) % 8)
+    header = np.zeros(1, FRAME)
+    # All columns of FRAME in their order: one by one they cost a third of the whole.
+    header[0] = (
+        FRAME_BYTES + len(rows) + len(change) + len(padding),
+        message.kind,
+        message.version,
+        not message.rows,
+        slot,
+        len(rows) // CHANGE_ROWS[message.kind].itemsize,
+        len(rows),
+        len(change),
+    )
+    return b"".join((header.tobytes(), rows, change, padding))
+
+
+def pack_refused() -> bytes:
+    """Return the frame that holds the place of a refused change."""
+    header = np.zeros(1, FRAME)
+    header["frame_bytes"] = FRAME_BYTES
+    header["kind"] = NO_CHANGE
+    return header.tobytes()
+
+
+def _check_rows(kind: int, rows: bytes) -> None:
+    dtype = CHANGE_ROWS[kind]
+    if len(rows) % dtype.itemsize:
+        raise MalformedChangeError(f"{len(rows)} bytes are no whole rows of kind {kind}")
+    for column, largest in _COUNTS.get(kind, ()):
+        counts = np.frombuffer(rows, dtype)[column]
+        if not ((counts >= 0) & (counts <= largest)).all():
+            raise MalformedChangeError(f"{column} is outside 0 to {largest}")
+
+
+def _write_slot(rows: bytes, slot: int) -> bytes:
+    if not NO_MODEL_SLOT <= slot < MODEL_SLOTS:
+        raise MalformedChangeError(f"model slot {slot} does not exist")
+    written = np.frombuffer(rows, CHANGE_ROWS[MODEL]).copy()
+    written["slot"] = slot
+    return written.tobytes()
+
+
+def key_row(kind: int, key: str) -> Rows:
+    """Return a row of a kind with only its key columns filled from the key text.
+
+    Raises:
+        MalformedChangeError: the key has no such form, or nothing of that kind can be deleted.
+    """
+    row = np.zeros(1, CHANGE_ROWS[kind])
+    try:
+        _WRITE_KEY[kind](row, key)
+    except (KeyError, ValueError) as error:
+        raise MalformedChangeError(f"nothing of kind {kind} has the key {key!r}") from error
+    return row
+
+
+def _write_provider_key(row: Rows, key: str) -> None:
+    kind, _, provider_id = key.partition(":")
+    row["provider_type"] = _PROVIDER_TYPES[kind]
+    row["provider_id"][0] = words(provider_id)
+
+
+def _write_rate_key(row: Rows, key: str) -> None:
+    source, _, target = key.partition("/")
+    row["from_currency"] = currency_word(source)
+    row["to_currency"] = currency_word(target)
+
+
+def _write_words(column: str, count: int) -> Callable[[Rows, str], None]:
+    def write(row: Rows, key: str) -> None:
+        row[column][0] = words(key, count)
+
+    return write
+
+
+_WRITE_KEY: Final[dict[int, Callable[[Rows, str], None]]] = {
+    INSTRUMENT: _write_words("symbol", SYMBOL_WORDS),
+    ACCOUNT: _write_words("account_id", ID_WORDS),
+    RISK_CONFIGURATION: _write_words("account_id", ID_WORDS),
+    PROVIDER: _write_provider_key,
+    CONVERSION_RATE: _write_rate_key,
+    BREAKER: _write_words("breaker_id", ID_WORDS),
+}

@@ -1,0 +1,156 @@
+"""The decision port by the compiled lane: the lane itself, its TLS, its judge and its watchdog.
+
+The lane's thread owns the engine; the event loop here only starts, watches and stops it.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import time
+from collections.abc import Iterable
+from functools import partial
+from typing import Final
+
+from prometheus_client.core import Metric
+
+from riskgate.v1.decision_pb2 import RequestError
+from server.engine import Engine
+from server.errors import UnavailableError
+from server.hotpath.lane.memory import LaneBounds
+from server.lane import Lane
+from server.listening import (
+    LOCAL_FD_VARIABLE,
+    close_listener,
+    inherited_listener,
+    open_listener,
+)
+from server.security.certificate_judge import CertificateJudge
+from server.security.decision_tls import DecisionTls, find_tls_files
+from server.settings import Settings
+from server.telemetry.decision_counts import DecisionCounts
+from server.telemetry.lane_counts import read_lane_counts, read_lane_metrics
+
+log = logging.getLogger(__name__)
+
+PORT_BYTES_MAX: Final = 4 * 1024 * 1024
+_WATCH_INTERVAL_S: Final = 0.1
+
+
+class CompiledPort:
+    """Serves one engine.
+
+    Raises:
+        ConfigurationError: The address or a TLS file cannot be used.
+    """
+
+    def __init__(self, settings: Settings, engine: Engine) -> None:
+        self._settings = settings
+        inherited = inherited_listener()
+        self._is_inherited = inherited is not None
+        self._listener = inherited or open_listener(settings.decision_listen)
+        self._local = inherited_listener(LOCAL_FD_VARIABLE)
+        self.lane = Lane(
+            engine,
+            self._listener,
+            _bounds_of(settings),
+            partial(_errand, engine),
+            local=self._local,
+        )
+        self._tls: DecisionTls | None = None
+        self._judge: CertificateJudge | None = None
+        self._protect()
+
+    def _protect(self) -> None:
+        files = find_tls_files(self._settings)
+        if files is None:
+            return
+        self._tls = DecisionTls(files, self.lane.tls_cell, lambda: self.lane.turns)
+        if self._tls.wants_certificates:
+            self._judge = CertificateJudge(self.lane.wake)
+            self.lane.judge_certificates(self._judge.board_address)
+
+    def wake(self) -> None:
+        """Let the lane look at the ring of changes."""
+        self.lane.wake()
+
+    def read_counts(self) -> DecisionCounts:
+        """Return a copy of the lane's counts."""
+        return read_lane_counts(self.lane)
+
+    def read_metrics(self) -> Iterable[Metric]:
+        """Return the lane's own counters."""
+        return read_lane_metrics(self.lane)
+
+    async def start(self) -> None:
+        """Answer from now on; compiled code is loaded first, or compiled."""
+        if self._judge is not None:
+            self._judge.start()
+        if self._tls is not None:
+            self._tls.start()
+        self.lane.start()
+        while self.lane.turns == 0:
+            if not self.lane.is_running:
+                raise UnavailableError("decision port", "the lane did not start")
+            await asyncio.sleep(0.01)
+        log.info("the compiled lane serves the decision port")
+
+    async def say_serving(self) -> None:
+        """Decide from now on."""
+        self.lane.say(ready=True, serving=True)
+
+    async def watch(self) -> None:
+        """Kill the process when the lane stands still: a compiled loop cannot be interrupted.
+
+        Raises:
+            UnavailableError: The lane's thread has ended.
+        """
+        stall_ns = self._settings.lane_stall_ms * 1_000_000
+        looked_ns = time.monotonic_ns()
+        while True:
+            await asyncio.sleep(_WATCH_INTERVAL_S)
+            if not self.lane.is_running:
+                raise UnavailableError("decision port", "the lane has ended")
+            now_ns = time.monotonic_ns()
+            # When this loop itself was held up (a stopped process), the lane was too.
+            was_held_up = now_ns - looked_ns > stall_ns
+            looked_ns = now_ns
+            if not was_held_up and now_ns - self.lane.beat_ns > stall_ns:
+                log.critical("the lane has stood still for %d ms", stall_ns // 1_000_000)
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    async def stop(self) -> None:
+        """Say NOT_SERVING and GOAWAY, finish the calls that run, end."""
+        await asyncio.to_thread(self.lane.stop)
+        if self._judge is not None:
+            self._judge.stop()
+        if self._tls is not None:
+            self._tls.stop()
+            self._tls.close()
+        self.lane.close()
+        if self._local is not None:
+            self._local.close()
+        if self._is_inherited:
+            self._listener.close()
+        else:
+            close_listener(self._listener)
+
+
+def _bounds_of(settings: Settings) -> LaneBounds:
+    return LaneBounds(
+        connections=settings.connections_max,
+        idle_ms=settings.connection_idle_ms_max,
+        request_ms=settings.request_timeout_ms,
+        drain_ms=settings.shutdown_grace_ms,
+        state_wait_ms=settings.state_wait_ms_max,
+        busy_poll_us=settings.busy_poll_us,
+        request_bytes=settings.request_bytes_max,
+        port_bytes=max(PORT_BYTES_MAX, settings.request_bytes_max),
+    )
+
+
+def _errand(engine: Engine, raw: bytes, received_ns: int) -> bytes | RequestError:
+    # Loaded when it is first needed: it brings gRPC, which this process does not need to start.
+    from server.services.sync_errand import try_sync_account  # noqa: PLC0415
+
+    return try_sync_account(engine, raw, received_ns)

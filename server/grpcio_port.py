@@ -1,0 +1,116 @@
+"""The decision port by grpc.aio: for platforms without libnghttp2, and the oracle of the other.
+
+The event loop owns the engine.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from typing import Any, Final
+
+import grpc
+import grpc.aio
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from prometheus_client.core import Metric
+
+from server.engine import Engine
+from server.errors import UnavailableError
+from server.owner import LoopOwner
+from server.services.decision import SERVICE_NAME, DecisionService
+from server.settings import Settings
+from server.telemetry.decision_counts import DecisionCounts
+from server.warming import warm_kernels
+
+log = logging.getLogger(__name__)
+
+# A batch of 1,000 requests with every field full; single requests have a smaller limit.
+PORT_BYTES_MAX: Final = 4 * 1024 * 1024
+CONCURRENT_CALLS_MAX: Final = 4_096
+METADATA_BYTES_MAX: Final = 8_192
+_SERVING: Final = health_pb2.HealthCheckResponse.SERVING
+_NOT_SERVING: Final = health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+class GrpcioPort:
+    """Serves one engine; made on the event loop that will own it."""
+
+    def __init__(self, settings: Settings, engine: Engine) -> None:
+        self._settings = settings
+        self._owner = LoopOwner(engine, asyncio.get_running_loop())
+        self._counts = DecisionCounts()
+        self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
+        self._is_ready = False
+        self._server = self._make_server(engine)
+
+    def wake(self) -> None:
+        """Let the loop look at the ring of changes."""
+        self._owner.wake()
+
+    def read_counts(self) -> DecisionCounts:
+        """Return the live counts."""
+        return self._counts
+
+    def read_metrics(self) -> Iterable[Metric]:
+        """Return nothing: gRPC keeps its own counts to itself."""
+        return ()
+
+    async def start(self) -> None:
+        """Bind the port and answer.
+
+        Raises:
+            UnavailableError: The port cannot be bound.
+        """
+        await asyncio.to_thread(warm_kernels)
+        await self._say(_NOT_SERVING)
+        address = self._settings.decision_listen
+        try:
+            port = self._server.add_insecure_port(address)
+        except RuntimeError as error:
+            raise UnavailableError("decision port", address) from error
+        await self._server.start()
+        log.info("decision port %d listens", port)
+
+    async def say_serving(self) -> None:
+        """Decide from now on."""
+        self._is_ready = True
+        await self._say(_SERVING)
+
+    async def watch(self) -> None:
+        """Keep the engine's clock going."""
+        await self._owner.tick_forever()
+
+    async def stop(self) -> None:
+        """Take no new calls and give running ones their time."""
+        await self._health.enter_graceful_shutdown()
+        await self._server.stop(self._settings.shutdown_grace_ms / 1_000)
+
+    def _make_server(self, engine: Engine) -> grpc.aio.Server:
+        settings = self._settings
+        server = grpc.aio.server(
+            maximum_concurrent_rpcs=CONCURRENT_CALLS_MAX,
+            options=[
+                ("grpc.max_receive_message_length", PORT_BYTES_MAX),
+                # A batch with every check explained is larger than it was.
+                ("grpc.max_send_message_length", -1),
+                ("grpc.max_metadata_size", METADATA_BYTES_MAX),
+                ("grpc.so_reuseport", 0),
+            ],
+        )
+        service = DecisionService(
+            engine,
+            self._owner,
+            self._counts,
+            is_ready=lambda: self._is_ready,
+            state_wait_s=settings.state_wait_ms_max / 1_000,
+            request_bytes_max=settings.request_bytes_max,
+        )
+        service.add_to(server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        names = (SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(names, server)
+        return server
+
+    async def _say(self, status: Any) -> None:
+        for name in ("", SERVICE_NAME):
+            await self._health.set(name, status)

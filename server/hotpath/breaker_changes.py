@@ -1,0 +1,84 @@
+"""What a change of a circuit breaker does. Rules: docs/decision.md, section 8."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from server.hotpath.account_changes import find_account_nb
+from server.hotpath.accounts import roll_account_nb
+from server.hotpath.breakers import close_breaker_nb, refresh_breakers_nb
+from server.hotpath.intrinsics import address_reference
+from server.hotpath.jit import routine
+from server.hotpath.layout import CHANGE_BREAKER, ID_WORDS
+from server.hotpath.memory import account_at, breaker_at, breakers_of, words_at_nb
+from server.hotpath.table import find_nb, insert_nb, write_key_nb
+
+BREAKER_BYTES: Final = CHANGE_BREAKER.itemsize
+
+breaker_change_at = address_reference(CHANGE_BREAKER)
+
+
+@routine
+def _join_chain_nb(state: Any, account_row: int, row: int) -> None:
+    """Put a breaker at the end of its account's chain."""
+    account = account_at(state, account_row)
+    breaker_at(state, row).next_breaker = 0
+    if account.first_breaker == 0:
+        account.first_breaker = row
+        return
+    last = account.first_breaker
+    while breaker_at(state, last).next_breaker != 0:
+        last = breaker_at(state, last).next_breaker
+    breaker_at(state, last).next_breaker = row
+
+
+@routine
+def _leave_chain_nb(state: Any, row: int) -> None:
+    account = account_at(state, breaker_at(state, row).account_row)
+    after = breaker_at(state, row).next_breaker
+    if account.first_breaker == row:
+        account.first_breaker = after
+        return
+    before = account.first_breaker
+    while breaker_at(state, before).next_breaker != row:
+        before = breaker_at(state, before).next_breaker
+    breaker_at(state, before).next_breaker = after
+
+
+@routine
+def put_breaker_nb(state: Any, address: int, deleted: bool, now_ns: int) -> bool:
+    """Define a circuit breaker; a disabled or deleted one is closed.
+
+    Return False when its account is unknown or there is no room.
+    """
+    change = breaker_change_at(address)
+    words = words_at_nb(address, BREAKER_BYTES // 8)
+    row = find_nb(breakers_of(state), words, ID_WORDS)
+    if deleted:
+        if row == 0:
+            return True
+        breaker_at(state, row).enabled = 0
+        close_breaker_nb(state, row)
+        return True
+    account_row = find_account_nb(state, change.account_id)
+    if account_row == 0:
+        return False
+    roll_account_nb(state, account_row, now_ns)
+    if row == 0:
+        row = insert_nb(breakers_of(state), words, ID_WORDS)
+        if row == 0:
+            return False
+        close_breaker_nb(state, row)
+    breaker = breaker_at(state, row)
+    if breaker.condition != change.condition:
+        # Another condition starts afresh.
+        close_breaker_nb(state, row)
+    if breaker.account_row not in (0, account_row):
+        _leave_chain_nb(state, row)
+        breaker.account_row = 0
+    write_key_nb(breakers_of(state), row, words, BREAKER_BYTES // 8)
+    if breaker.account_row == 0:
+        breaker.account_row = account_row
+        _join_chain_nb(state, account_row, row)
+    refresh_breakers_nb(state, account_row, now_ns)
+    return True

@@ -1,0 +1,214 @@
+"""A complete request to its answer: the checks of the port, then the engine.
+
+The only place where the lane meets the engine. Every way out of a call is here: answered, refused,
+parked until the state is new enough, or handed to Python as an errand.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from server.hotpath.intrinsics import load_byte
+from server.hotpath.jit import i64, kernel, routine
+from server.hotpath.lane.foreign import realtime_ns_nb
+from server.hotpath.lane.frames import PREFIX_BYTES, put_message_nb
+from server.hotpath.lane.health import answer_health_nb
+from server.hotpath.lane.lane_record import BUCKETS, LATENCY_BOUNDS_NS
+from server.hotpath.lane.queue import park_call_nb, queue_call_nb
+from server.hotpath.lane.replies import (
+    begin_answer_nb,
+    continue_answer_nb,
+    end_answer_nb,
+    refuse_nb,
+    refuse_with_nb,
+)
+from server.hotpath.lane.requests import (
+    give_back_window_nb,
+    message_length_nb,
+    prefix_is_good_nb,
+)
+from server.hotpath.lane.structs import (
+    CALL_READING,
+    METHOD_ACK_DIRECTIVE,
+    METHOD_DECIDE,
+    METHOD_DECIDE_BATCH,
+    METHOD_DECIDE_STREAM,
+    METHOD_HEALTH_CHECK,
+    METHOD_HEALTH_WATCH,
+    METHOD_SYNC_ACCOUNT,
+    METHOD_WATCH_DIRECTIVES,
+    connection_at,
+)
+from server.hotpath.lane.texts import (
+    DEADLINE_EXCEEDED,
+    INVALID_ARGUMENT,
+    OK,
+    T_CERTIFICATE_EXPIRED,
+    T_NO_DIRECTIVES,
+    T_NOT_READY,
+    T_STOPPING,
+    T_TOO_LATE,
+    T_TRUNCATED,
+    UNAUTHENTICATED,
+    UNAVAILABLE,
+    UNIMPLEMENTED,
+)
+from server.hotpath.wire.batch import answer_batch_nb
+from server.hotpath.wire.decision import answer_decide_nb
+from server.hotpath.wire.outcome import LIVE, REFUSED, WAIT
+from server.hotpath.wire.report import answer_report_nb
+from server.hotpath.wire.response import ANSWER_BYTES_MAX
+from server.hotpath.wire.stream import answer_stream_item_nb
+
+# Items of one stream before the other calls get their turn.
+STREAM_TURN_ITEMS: Final = 64
+# An answer with the prefixes of gRPC and of the stream around it.
+STREAM_ANSWER_BYTES_MAX: Final = ANSWER_BYTES_MAX + 64
+
+
+@kernel
+def _may_be_judged_nb(lane: Any, call: Any) -> bool:
+    """Check what every decision call has to pass; refuse the call if it does not."""
+    connection = connection_at(call.connection)
+    if connection.not_after_ns != 0 and lane.received_ns > connection.not_after_ns:
+        refuse_with_nb(lane, call, UNAUTHENTICATED, T_CERTIFICATE_EXPIRED)
+    elif call.method in (METHOD_WATCH_DIRECTIVES, METHOD_ACK_DIRECTIVE):
+        refuse_with_nb(lane, call, UNIMPLEMENTED, T_NO_DIRECTIVES)
+    elif call.deadline_ns != 0 and lane.now_ns >= call.deadline_ns:
+        refuse_with_nb(lane, call, DEADLINE_EXCEEDED, T_TOO_LATE)
+    elif lane.is_ready == 0 and call.method != METHOD_DECIDE_STREAM:
+        refuse_with_nb(lane, call, UNAVAILABLE, T_NOT_READY)
+    else:
+        return True
+    return False
+
+
+@routine
+def count_answer_nb(lane: Any, method: int, received_ns: int) -> None:
+    """Note how long an answer took from the last byte of its request."""
+    took_ns = max(realtime_ns_nb(lane.timespec) - received_ns, 0)
+    bucket = 0
+    for bound_ns in LATENCY_BOUNDS_NS:
+        if took_ns > bound_ns:
+            bucket += 1
+    lane.latency_buckets[method * BUCKETS + bucket] += 1
+    lane.latency_ns[method] += took_ns
+    lane.answers[method] += 1
+
+
+@kernel
+def _finish_unary_nb(lane: Any, wire: Any, call: Any, address: int, outcome: int) -> None:
+    if outcome == WAIT:
+        park_call_nb(lane, address)
+    elif outcome == REFUSED:
+        refuse_nb(
+            lane,
+            call,
+            wire.refusal_code,
+            wire.refusal_message,
+            wire.refusal_message_bytes,
+            wire.refusal_field,
+            wire.refusal_field_bytes,
+            i64(0),
+        )
+    else:
+        put_message_nb(call, outcome)
+        end_answer_nb(call, OK)
+        begin_answer_nb(lane, call, address)
+        count_answer_nb(lane, call.method, call.received_ns)
+
+
+@routine
+def _judge_unary_nb(lane: Any, state: Any, models: Any, wire: Any, call: Any, address: int) -> None:
+    wire.may_wait = call.parked_until_ns == 0 or lane.now_ns < call.parked_until_ns
+    length, received_ns = call.message_bytes, call.received_ns
+    out = call.output + PREFIX_BYTES
+    if call.method == METHOD_DECIDE:
+        outcome = answer_decide_nb(state, models, wire, call.input, length, received_ns, LIVE, out)
+    elif call.method == METHOD_DECIDE_BATCH:
+        outcome = answer_batch_nb(state, models, wire, call.input, length, received_ns, LIVE, out)
+    else:
+        outcome = answer_report_nb(state, wire, call.input, length, received_ns, out)
+    _finish_unary_nb(lane, wire, call, address, outcome)
+
+
+@kernel
+def _holds_message_nb(lane: Any, call: Any) -> bool:
+    """Tell whether a whole message of a stream has come; refuse a bad one."""
+    held = call.input_to - call.input_from
+    if held < PREFIX_BYTES:
+        return False
+    at = call.input + call.input_from
+    length = message_length_nb(at)
+    if not prefix_is_good_nb(lane, call, load_byte(at), length):
+        return False
+    call.message_bytes = length
+    return held >= PREFIX_BYTES + length
+
+
+@routine
+def _judge_stream_nb(
+    lane: Any, state: Any, models: Any, wire: Any, call: Any, address: int
+) -> None:
+    """Answer the messages of a stream in order, as long as there is room for the answers."""
+    call.state = CALL_READING
+    items = 0
+    while _holds_message_nb(lane, call):
+        if call.output_size - call.output_to < STREAM_ANSWER_BYTES_MAX:
+            lane.streams_paused += 1
+            return  # the data source queues the call again once the peer has read
+        if items == STREAM_TURN_ITEMS:
+            queue_call_nb(lane, address)
+            return
+        wire.may_wait = call.parked_until_ns == 0 or lane.now_ns < call.parked_until_ns
+        at = call.input + call.input_from + PREFIX_BYTES
+        out = call.output + call.output_to + PREFIX_BYTES
+        outcome = answer_stream_item_nb(
+            state, models, wire, at, call.message_bytes, call.received_ns, LIVE, out, lane.is_ready
+        )
+        if outcome == WAIT:
+            park_call_nb(lane, address)
+            return
+        call.parked_until_ns = 0
+        put_message_nb(call, outcome)
+        call.input_from += PREFIX_BYTES + call.message_bytes
+        count_answer_nb(lane, METHOD_DECIDE_STREAM, call.received_ns)
+        items += 1
+        if call.answering == 0:
+            begin_answer_nb(lane, call, address)
+        else:
+            continue_answer_nb(call)
+    if call.finished == 0:
+        _rest_stream_nb(lane, call, address)
+
+
+@kernel
+def _rest_stream_nb(lane: Any, call: Any, address: int) -> None:
+    """All that has come is judged: ask for more, or end the answer as the peer has ended."""
+    give_back_window_nb(call)
+    held = call.input_to - call.input_from
+    call.partial_since_ns = lane.now_ns if held > 0 else 0
+    if call.peer_ended != 0 and held > 0:
+        refuse_with_nb(lane, call, INVALID_ARGUMENT, T_TRUNCATED)
+    elif call.peer_ended != 0:
+        end_answer_nb(call, OK)
+        if call.answering == 0:
+            begin_answer_nb(lane, call, address)
+    elif lane.draining_since_ns != 0:
+        refuse_with_nb(lane, call, UNAVAILABLE, T_STOPPING)
+
+
+@routine
+def judge_call_nb(lane: Any, state: Any, models: Any, wire: Any, call: Any, address: int) -> bool:
+    """Judge one call; tell whether it is an errand that Python has to answer."""
+    method = call.method
+    if method in (METHOD_HEALTH_CHECK, METHOD_HEALTH_WATCH):
+        answer_health_nb(lane, call, address)
+    elif _may_be_judged_nb(lane, call):
+        if method == METHOD_DECIDE_STREAM:
+            _judge_stream_nb(lane, state, models, wire, call, address)
+        elif method == METHOD_SYNC_ACCOUNT:
+            return True
+        else:
+            _judge_unary_nb(lane, state, models, wire, call, address)
+    return False

@@ -1,0 +1,212 @@
+"""One turn after the other: wait, apply changes, read, judge, sweep, flush, accept.
+
+The thread that calls `serve_nb` owns the engine until it returns. It returns when it has been
+stopped, or with an errand: a call that ordinary Python answers, on this same thread.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from server.hotpath.change_frame import drain_nb
+from server.hotpath.clock import take_reading_nb
+from server.hotpath.jit import entry, i64, kernel, routine
+from server.hotpath.lane.accept import (
+    TAG_LISTENER,
+    TAG_LOCAL,
+    accept_connections_nb,
+    listen_nb,
+)
+from server.hotpath.lane.calls import judge_call_nb
+from server.hotpath.lane.connection import (
+    EPOLL_OUT,
+    close_connection_nb,
+    flush_connection_nb,
+    read_connection_nb,
+)
+from server.hotpath.lane.foreign import epoll_wait, monotonic_ns_nb, read, realtime_ns_nb
+from server.hotpath.lane.handshake import collect_judgements_nb, continue_handshake_nb
+from server.hotpath.lane.health import tell_watchers_nb
+from server.hotpath.lane.pool import CONNECTION_BYTES
+from server.hotpath.lane.queue import (
+    QUEUE_HEAVY,
+    QUEUE_PARKED,
+    QUEUE_READY,
+    next_call_nb,
+    touch_connection_nb,
+    wake_parked_nb,
+)
+from server.hotpath.lane.structs import (
+    CONNECTION_FREE,
+    CONNECTION_HANDSHAKE,
+    CONNECTION_OPEN,
+    EPOLL_EVENT_BYTES,
+    call_at,
+    connection_at,
+    epoll_event_at,
+)
+from server.hotpath.lane.sweep import SWEEP_INTERVAL_NS, sweep_nb
+from server.hotpath.memory import engine_of
+
+# What `serve_nb` returns.
+STOPPED: Final = 0
+ERRAND: Final = 1
+
+EVENTS_MAX: Final = 256
+TAG_WAKE: Final = 4
+CHANGES_PER_TURN: Final = 256
+_STOP_NOW: Final = 2
+_SLEEP_MS_MAX: Final = 100
+_PARKED_SLEEP_MS: Final = 1
+_EPOLL_BROKEN: Final = 0x18  # ERR | HUP
+
+
+@kernel
+def _sleep_ms_nb(lane: Any, ring: Any) -> int:
+    """Return how long the next wait may take, milliseconds."""
+    if (
+        lane.queue_first[QUEUE_READY] != 0
+        or lane.queue_first[QUEUE_HEAVY] != 0
+        or lane.touched_first != 0
+        or ring.written_bytes != ring.read_bytes
+    ):
+        return i64(0)
+    if lane.busy_poll_ns > 0 and lane.now_ns - lane.polled_ns < lane.busy_poll_ns:
+        return i64(0)
+    return i64(_PARKED_SLEEP_MS if lane.queue_first[QUEUE_PARKED] != 0 else _SLEEP_MS_MAX)
+
+
+@kernel
+def _see_time_nb(lane: Any) -> None:
+    lane.now_ns = monotonic_ns_nb(lane.timespec)
+    lane.received_ns = realtime_ns_nb(lane.timespec)
+    lane.beat_ns = lane.now_ns
+
+
+@routine
+def _handle_event_nb(lane: Any, address: int, events: int) -> None:
+    connection = connection_at(address)
+    if connection.state == CONNECTION_OPEN:
+        if connection.watched == EPOLL_OUT:
+            touch_connection_nb(lane, address)
+        else:
+            read_connection_nb(lane, address)
+    elif connection.state == CONNECTION_HANDSHAKE:
+        continue_handshake_nb(lane, address)
+    elif connection.state != CONNECTION_FREE and events & _EPOLL_BROKEN:
+        close_connection_nb(lane, address)
+
+
+@routine
+def _take_events_nb(lane: Any, count: int) -> int:
+    """Act on what epoll has reported; return which listeners have new connections, as bits."""
+    waiting = i64(0)
+    for position in range(count):
+        event = epoll_event_at(lane.events + position * i64(EPOLL_EVENT_BYTES))
+        tag = event.data
+        if tag in (TAG_LISTENER, TAG_LOCAL):
+            waiting |= tag
+        elif tag == TAG_WAKE:
+            read(lane.wake_fd, lane.chunk, i64(8))
+        else:
+            _handle_event_nb(lane, tag, i64(event.events))
+    return waiting
+
+
+@routine
+def _judge_calls_nb(lane: Any, state: Any, models: Any, wire: Any) -> bool:
+    """Judge what is ready and one heavy call; tell whether Python has an errand."""
+    last = lane.queue_last[QUEUE_READY]
+    while True:
+        address = next_call_nb(lane, QUEUE_READY)
+        if address == 0:
+            break
+        call = call_at(address)
+        touch_connection_nb(lane, call.connection)
+        judge_call_nb(lane, state, models, wire, call, address)
+        if address == last:
+            break  # streams may have queued themselves again
+    address = next_call_nb(lane, QUEUE_HEAVY)
+    if address == 0:
+        return False
+    call = call_at(address)
+    touch_connection_nb(lane, call.connection)
+    if judge_call_nb(lane, state, models, wire, call, address):
+        lane.errand = address
+        return True
+    return False
+
+
+@routine
+def flush_touched_nb(lane: Any) -> None:
+    """Send what the touched connections have ready."""
+    address = lane.touched_first
+    lane.touched_first = 0
+    while address != 0:
+        following = connection_at(address).next_touched
+        flush_connection_nb(lane, address)
+        address = following
+
+
+@routine
+def _drain_nb(lane: Any) -> bool:
+    """Wind up after a stop; tell whether everything is finished."""
+    if lane.draining_since_ns == 0:
+        lane.draining_since_ns = lane.now_ns
+        listen_nb(lane, False)
+        sweep_nb(lane)
+        flush_touched_nb(lane)
+    late = lane.now_ns - lane.draining_since_ns > lane.drain_ns_max
+    if lane.stop != _STOP_NOW and not late and lane.connections_now > 0 and lane.calls_now > 0:
+        return False
+    for number in range(lane.connections_fresh):
+        address = lane.connections + number * i64(CONNECTION_BYTES)
+        close_connection_nb(lane, address)
+    return True
+
+
+@kernel
+def _accept_nb(lane: Any, waiting: int) -> None:
+    if waiting & TAG_LISTENER:
+        accept_connections_nb(lane, False)
+    if waiting & TAG_LOCAL:
+        accept_connections_nb(lane, True)
+    flush_touched_nb(lane)
+
+
+@entry
+def serve_nb(lane: Any, state: Any, models: Any, wire: Any, ring: Any) -> int:
+    """Serve until stopped or until an errand; returns STOPPED or ERRAND.
+
+    Args:
+        lane: LANE record, prepared by `server.hotpath.lane.memory.new_lane`.
+        state: MEMORY record of the engine.
+        models: Tables of the lowered models.
+        wire: WIRE record.
+        ring: RING record of changes.
+    """
+    said_health = lane.health
+    while True:
+        count = epoll_wait(lane.epoll_fd, lane.events, i64(EVENTS_MAX), _sleep_ms_nb(lane, ring))
+        _see_time_nb(lane)
+        lane.turns += 1
+        if count > 0:
+            lane.polled_ns = lane.now_ns
+        drain_nb(state, ring, lane.received_ns, i64(CHANGES_PER_TURN))
+        waiting = _take_events_nb(lane, i64(count))
+        collect_judgements_nb(lane)
+        wake_parked_nb(lane, engine_of(state).state_version)
+        errand = _judge_calls_nb(lane, state, models, wire)
+        if lane.health != said_health:
+            said_health = lane.health
+            tell_watchers_nb(lane)
+        if lane.now_ns - lane.swept_ns >= SWEEP_INTERVAL_NS:
+            take_reading_nb(state, lane.received_ns)
+            sweep_nb(lane)
+        flush_touched_nb(lane)
+        if waiting != 0:
+            _accept_nb(lane, waiting)
+        if lane.stop != 0 and _drain_nb(lane):
+            return STOPPED
+        if errand:
+            return ERRAND

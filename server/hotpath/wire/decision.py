@@ -1,0 +1,156 @@
+"""One DecideRequest to one DecideResponse: decode, judge, encode, remember."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from server.hotpath.decide import decide_nb
+from server.hotpath.intrinsics import address_of
+from server.hotpath.jit import i64, kernel, routine
+from server.hotpath.lane.foreign import realtime_ns_nb
+from server.hotpath.memory import decision_of, engine_of, request_of
+from server.hotpath.records import CONFLICT, DECIDED, REPEATED
+from server.hotpath.wire.decode import begin_message_nb, pack_request_nb, scan_message_nb
+from server.hotpath.wire.memory_of_answers import load_answer_nb, store_answer_nb
+from server.hotpath.wire.outcome import REFUSED, WAIT
+from server.hotpath.wire.refusals import (
+    ANSWER_GONE,
+    N_REQUEST,
+    ORDER_ID_TAKEN,
+    P_MESSAGE,
+    P_UTF8,
+    STATE_TOO_OLD,
+    TOO_LARGE,
+    refuse_field_nb,
+    refuse_fixed_nb,
+)
+from server.hotpath.wire.response import put_response_nb
+from server.hotpath.wire.scan import DEPTH_MAX
+from server.hotpath.wire.tables import IS_REQUEST
+from server.hotpath.wire.wire_record import TIMESPEC_OFFSET
+
+
+@routine
+def refuse_malformed_nb(wire: Any, prefix: int) -> None:
+    """Refuse a message that could not be read; name its first text that is not UTF-8, if any."""
+    if wire.bad_text != 0:
+        refuse_field_nb(wire, prefix, wire.bad_text, i64(P_UTF8))
+    else:
+        refuse_field_nb(wire, i64(0), i64(N_REQUEST), i64(P_MESSAGE))
+
+
+@routine
+def read_request_nb(state: Any, wire: Any, address: int, length: int) -> bool:
+    """Decode a DecideRequest into `state.request`; texts are noted, not yet packed."""
+    begin_message_nb(wire, i64(IS_REQUEST), state.request)
+    depth = i64(DEPTH_MAX)
+    if scan_message_nb(wire, i64(IS_REQUEST), state.request, address, length, depth):
+        return True
+    refuse_malformed_nb(wire, i64(0))
+    return False
+
+
+@kernel
+def server_ns_nb(wire: Any, received_ns: int, decided_ns: int) -> int:
+    """Return how long a decision took: from the recorded reading, or from the clock now."""
+    if decided_ns < 0:
+        decided_ns = realtime_ns_nb(address_of(wire) + TIMESPEC_OFFSET)
+    return decided_ns - received_ns
+
+
+@routine
+def judge_request_nb(state: Any, models: Any, wire: Any, received_ns: int) -> int:
+    """Pack and judge the request that was read.
+
+    Returns DECIDED, REPEATED, REFUSED or WAIT.
+    """
+    if not pack_request_nb(wire, i64(IS_REQUEST), state.request):
+        return i64(REFUSED)
+    if request_of(state).min_state_version > engine_of(state).state_version:
+        if wire.may_wait != 0:
+            return i64(WAIT)
+        refuse_fixed_nb(wire, i64(STATE_TOO_OLD))
+        return i64(REFUSED)
+    outcome = decide_nb(state, models, received_ns)
+    if outcome in (DECIDED, REPEATED):
+        return i64(outcome)
+    decision = decision_of(state)
+    if outcome == CONFLICT:
+        refuse_fixed_nb(wire, i64(ORDER_ID_TAKEN))
+    else:
+        refuse_field_nb(wire, i64(0), decision.field, decision.problem)
+    return i64(REFUSED)
+
+
+@routine
+def finish_decision_nb(
+    state: Any, models: Any, wire: Any, decision: Any, explain: int, server_ns: int, out: int
+) -> int:
+    """Encode, count and remember a new answer; return its length."""
+    end = put_response_nb(
+        out, state, models, decision, wire.durability, explain, server_ns, wire.scratch
+    )
+    wire.verdicts[decision.verdict] += 1
+    store_answer_nb(state, wire, decision.idempotency_row, out, end - out)
+    return end - out
+
+
+@routine
+def repeat_answer_nb(state: Any, wire: Any, row: int, out: int) -> int:
+    """Give a stored answer again, byte for byte; REFUSED if it could not be kept."""
+    wire.repeated += 1
+    length = load_answer_nb(state, wire, row, out)
+    if length == 0:
+        refuse_fixed_nb(wire, i64(ANSWER_GONE))
+        return i64(REFUSED)
+    return length
+
+
+@routine
+def answer_read_request_nb(
+    state: Any, models: Any, wire: Any, received_ns: int, decided_ns: int, out: int
+) -> int:
+    """Answer the request that was read; returns as `answer_decide_nb`."""
+    outcome = judge_request_nb(state, models, wire, received_ns)
+    decision = decision_of(state)
+    if outcome == DECIDED:
+        server_ns = server_ns_nb(wire, received_ns, decided_ns)
+        explain = request_of(state).explain
+        return finish_decision_nb(state, models, wire, decision, explain, server_ns, out)
+    if outcome == REPEATED:
+        return repeat_answer_nb(state, wire, decision.idempotency_row, out)
+    return outcome
+
+
+@routine
+def answer_decide_nb(
+    state: Any,
+    models: Any,
+    wire: Any,
+    address: int,
+    length: int,
+    received_ns: int,
+    decided_ns: int,
+    out: int,
+) -> int:
+    """Answer one DecideRequest.
+
+    Args:
+        state: MEMORY record of the engine.
+        models: Tables of the lowered models.
+        wire: WIRE record.
+        address: Of the message.
+        length: Of the message, bytes.
+        received_ns: When its last byte came, Unix time.
+        decided_ns: The recorded reading after the decision, or LIVE.
+        out: Address with room for ANSWER_BYTES_MAX.
+
+    Returns:
+        Length of the DecideResponse at `out`, REFUSED or WAIT.
+    """
+    if length > wire.request_bytes_max:
+        refuse_fixed_nb(wire, i64(TOO_LARGE))
+        return i64(REFUSED)
+    if not read_request_nb(state, wire, address, length):
+        return i64(REFUSED)
+    return answer_read_request_nb(state, models, wire, received_ns, decided_ns, out)

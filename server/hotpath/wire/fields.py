@@ -1,0 +1,200 @@
+"""Field numbers of riskgate.v1, written by `make proto`; do not edit."""
+
+from __future__ import annotations
+
+from typing import Final
+
+# How a decoded field is read.
+TEXT: Final = 1
+DOUBLE: Final = 2
+ENUM: Final = 3
+BOOL: Final = 4
+UNSIGNED: Final = 5
+TIMESTAMP: Final = 6
+
+# riskgate.v1.DecideRequest
+DECIDE_REQUEST_CLIENT_ORDER_ID: Final = 1
+DECIDE_REQUEST_ACCOUNT_ID: Final = 2
+DECIDE_REQUEST_CONNECTION_ID: Final = 3
+DECIDE_REQUEST_PROVIDER_ID: Final = 4
+DECIDE_REQUEST_PROVIDER_TYPE: Final = 5
+DECIDE_REQUEST_SYMBOL: Final = 6
+DECIDE_REQUEST_EXCHANGE: Final = 7
+DECIDE_REQUEST_SIDE: Final = 8
+DECIDE_REQUEST_ORDER_TYPE: Final = 9
+DECIDE_REQUEST_TIME_IN_FORCE: Final = 10
+DECIDE_REQUEST_ENTRY_PRICE: Final = 11
+DECIDE_REQUEST_STOP_LOSS: Final = 12
+DECIDE_REQUEST_TAKE_PROFIT: Final = 13
+DECIDE_REQUEST_REQUESTED_LOTS: Final = 14
+DECIDE_REQUEST_REDUCE_ONLY: Final = 15
+DECIDE_REQUEST_POSITION_ID: Final = 16
+DECIDE_REQUEST_REPLACES_CLIENT_ORDER_ID: Final = 17
+DECIDE_REQUEST_GROUP_ID: Final = 18
+DECIDE_REQUEST_ATR: Final = 19
+DECIDE_REQUEST_VOLATILITY_INDEX: Final = 20
+DECIDE_REQUEST_SESSION: Final = 21
+DECIDE_REQUEST_SIGNAL_ID: Final = 22
+DECIDE_REQUEST_STRATEGY_ID: Final = 23
+DECIDE_REQUEST_SENT_AT: Final = 24
+DECIDE_REQUEST_EXPLAIN: Final = 25
+DECIDE_REQUEST_DRY_RUN: Final = 26
+DECIDE_REQUEST_MIN_STATE_VERSION: Final = 27
+DECIDE_REQUEST_FIELDS: Final = (
+    ("client_order_id", 1, TEXT),
+    ("account_id", 2, TEXT),
+    ("connection_id", 3, TEXT),
+    ("provider_id", 4, TEXT),
+    ("provider_type", 5, ENUM),
+    ("symbol", 6, TEXT),
+    ("exchange", 7, TEXT),
+    ("side", 8, ENUM),
+    ("order_type", 9, ENUM),
+    ("time_in_force", 10, ENUM),
+    ("entry_price", 11, DOUBLE),
+    ("stop_loss", 12, DOUBLE),
+    ("take_profit", 13, DOUBLE),
+    ("requested_lots", 14, DOUBLE),
+    ("reduce_only", 15, BOOL),
+    ("position_id", 16, TEXT),
+    ("replaces_client_order_id", 17, TEXT),
+    ("group_id", 18, TEXT),
+    ("atr", 19, DOUBLE),
+    ("volatility_index", 20, DOUBLE),
+    ("session", 21, ENUM),
+    ("signal_id", 22, TEXT),
+    ("strategy_id", 23, TEXT),
+    ("sent_at", 24, TIMESTAMP),
+    ("explain", 25, BOOL),
+    ("dry_run", 26, BOOL),
+    ("min_state_version", 27, UNSIGNED),
+)
+
+# riskgate.v1.DecideResponse
+DECIDE_RESPONSE_DECISION_ID: Final = 1
+DECIDE_RESPONSE_EPOCH: Final = 2
+DECIDE_RESPONSE_VERDICT: Final = 3
+DECIDE_RESPONSE_LOT_SIZE: Final = 4
+DECIDE_RESPONSE_SL_BUFFER_PIPS: Final = 5
+DECIDE_RESPONSE_STOP_PRICE: Final = 6
+DECIDE_RESPONSE_TRAILING_STOP_DISTANCE: Final = 7
+DECIDE_RESPONSE_PREDICTED_SLIPPAGE_PIPS: Final = 8
+DECIDE_RESPONSE_SIZING_SLIPPAGE_PIPS: Final = 9
+DECIDE_RESPONSE_PERFORMANCE_SCORE: Final = 10
+DECIDE_RESPONSE_SCORE_MULTIPLIER: Final = 11
+DECIDE_RESPONSE_REASONS: Final = 12
+DECIDE_RESPONSE_BINDING_LIMIT: Final = 13
+DECIDE_RESPONSE_LARGEST_PASSING_LOTS: Final = 14
+DECIDE_RESPONSE_BREAKERS: Final = 15
+DECIDE_RESPONSE_DIRECTIVES: Final = 16
+DECIDE_RESPONSE_EXPERIMENT_ARM: Final = 17
+DECIDE_RESPONSE_MODEL_VERSION: Final = 18
+DECIDE_RESPONSE_MODEL_DIGEST: Final = 19
+DECIDE_RESPONSE_POLICY_VERSION: Final = 20
+DECIDE_RESPONSE_POLICY_DIGEST: Final = 21
+DECIDE_RESPONSE_MODE: Final = 22
+DECIDE_RESPONSE_DURABILITY: Final = 23
+DECIDE_RESPONSE_RESERVATION_EXPIRES_AT: Final = 24
+DECIDE_RESPONSE_STATE_VERSION: Final = 25
+DECIDE_RESPONSE_INPUT_AGES: Final = 26
+DECIDE_RESPONSE_SERVER_NS: Final = 27
+DECIDE_RESPONSE_CHECKS: Final = 28
+DECIDE_RESPONSE_SESSION: Final = 29
+
+# riskgate.v1.InputAges
+INPUT_AGES_HEARTBEAT_MS: Final = 1
+INPUT_AGES_EQUITY_MS: Final = 2
+INPUT_AGES_SCORE_MS: Final = 3
+INPUT_AGES_ATR_MS: Final = 4
+INPUT_AGES_VOLATILITY_MS: Final = 5
+INPUT_AGES_CONVERSION_RATE_MS: Final = 6
+INPUT_AGES_QUOTE_MS: Final = 7
+
+# riskgate.v1.CheckResult
+CHECK_RESULT_CHECK: Final = 1
+CHECK_RESULT_STATUS: Final = 2
+CHECK_RESULT_UNIT: Final = 3
+CHECK_RESULT_LIMIT: Final = 4
+CHECK_RESULT_OBSERVED: Final = 5
+CHECK_RESULT_HEADROOM: Final = 6
+CHECK_RESULT_LOTS_MAX: Final = 7
+
+# riskgate.v1.BreakerStatus
+BREAKER_STATUS_BREAKER_ID: Final = 1
+BREAKER_STATUS_NAME: Final = 2
+BREAKER_STATUS_STATE: Final = 3
+BREAKER_STATUS_ACTION: Final = 4
+BREAKER_STATUS_TRIPPED_AT: Final = 5
+BREAKER_STATUS_CLOSES_AT: Final = 6
+
+# riskgate.v1.DecideBatchRequest
+DECIDE_BATCH_REQUEST_REQUESTS: Final = 1
+DECIDE_BATCH_REQUEST_ALL_OR_NONE: Final = 2
+
+# riskgate.v1.DecideBatchResponse
+DECIDE_BATCH_RESPONSE_RESULTS: Final = 1
+
+# riskgate.v1.BatchResult
+BATCH_RESULT_RESPONSE: Final = 1
+BATCH_RESULT_ERROR: Final = 2
+
+# riskgate.v1.RequestError
+REQUEST_ERROR_CODE: Final = 1
+REQUEST_ERROR_FIELD: Final = 2
+REQUEST_ERROR_MESSAGE: Final = 3
+
+# riskgate.v1.DecideStreamRequest
+DECIDE_STREAM_REQUEST_TAG: Final = 1
+DECIDE_STREAM_REQUEST_REQUEST: Final = 2
+
+# riskgate.v1.DecideStreamResponse
+DECIDE_STREAM_RESPONSE_TAG: Final = 1
+DECIDE_STREAM_RESPONSE_RESPONSE: Final = 2
+DECIDE_STREAM_RESPONSE_ERROR: Final = 3
+
+# riskgate.v1.ExecutionReport
+EXECUTION_REPORT_REPORT_ID: Final = 1
+EXECUTION_REPORT_ACCOUNT_ID: Final = 2
+EXECUTION_REPORT_CLIENT_ORDER_ID: Final = 3
+EXECUTION_REPORT_DECISION_ID: Final = 4
+EXECUTION_REPORT_KIND: Final = 5
+EXECUTION_REPORT_LOTS: Final = 6
+EXECUTION_REPORT_PRICE: Final = 7
+EXECUTION_REPORT_CUMULATIVE_LOTS: Final = 8
+EXECUTION_REPORT_REALISED_PNL: Final = 9
+EXECUTION_REPORT_COMMISSION: Final = 10
+EXECUTION_REPORT_EVENT_TIME: Final = 11
+EXECUTION_REPORT_POSITION_ID: Final = 12
+EXECUTION_REPORT_SYMBOL: Final = 13
+EXECUTION_REPORT_SIDE: Final = 14
+EXECUTION_REPORT_FIELDS: Final = (
+    ("report_id", 1, TEXT),
+    ("account_id", 2, TEXT),
+    ("client_order_id", 3, TEXT),
+    ("decision_id", 4, UNSIGNED),
+    ("kind", 5, ENUM),
+    ("lots", 6, DOUBLE),
+    ("price", 7, DOUBLE),
+    ("cumulative_lots", 8, DOUBLE),
+    ("realised_pnl", 9, DOUBLE),
+    ("commission", 10, DOUBLE),
+    ("event_time", 11, TIMESTAMP),
+    ("position_id", 12, TEXT),
+    ("symbol", 13, TEXT),
+    ("side", 14, ENUM),
+)
+
+# riskgate.v1.ReportExecutionRequest
+REPORT_EXECUTION_REQUEST_REPORT: Final = 1
+
+# riskgate.v1.ReportExecutionResponse
+REPORT_EXECUTION_RESPONSE_OUTCOME: Final = 1
+REPORT_EXECUTION_RESPONSE_SEQUENCE: Final = 2
+REPORT_EXECUTION_RESPONSE_EPOCH: Final = 3
+REPORT_EXECUTION_RESPONSE_EQUITY: Final = 4
+REPORT_EXECUTION_RESPONSE_HELD_LOTS: Final = 5
+REPORT_EXECUTION_RESPONSE_POSITION_LOTS: Final = 6
+
+# google.protobuf.Timestamp
+TIMESTAMP_SECONDS: Final = 1
+TIMESTAMP_NANOS: Final = 2

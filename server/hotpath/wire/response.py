@@ -1,0 +1,187 @@
+"""A DECISION record as a DecideResponse."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+
+from server.hotpath.intrinsics import address_of, store_byte
+from server.hotpath.jit import i64, kernel, routine
+from server.hotpath.layout import MICROS, MILLISECOND_NS, POLICY, PPM
+from server.hotpath.memory import policy_of
+from server.hotpath.model_tables import MODEL_SLOT
+from server.hotpath.reasons import REASON_CODES, S_CUT, S_DENY, S_NOTE
+from server.hotpath.records import (
+    KNOWN_HOLD,
+    KNOWN_LARGEST,
+    KNOWN_MODEL,
+    KNOWN_SCORE,
+    KNOWN_SLIPPAGE,
+    KNOWN_STOP_PRICE,
+    KNOWN_TRAILING,
+)
+from server.hotpath.wire import fields as f
+from server.hotpath.wire.encode import (
+    close_short_nb,
+    put_bytes_nb,
+    put_double_nb,
+    put_number_nb,
+    put_present_double_nb,
+    put_present_number_nb,
+    put_tag_nb,
+    put_time_nb,
+    put_varint_nb,
+    put_version_nb,
+)
+from server.hotpath.wire.explanation import (
+    BREAKERS_BYTES_MAX,
+    CHECKS_BYTES_MAX,
+    put_breakers_nb,
+    put_checks_nb,
+)
+from server.hotpath.wire.numbers import nearest_nb
+from server.hotpath.wire.scan import LENGTH
+
+# Everything but breakers and checks is below this; reasons are at most two bytes each.
+ANSWER_BYTES_MAX: Final = 640 + BREAKERS_BYTES_MAX + CHECKS_BYTES_MAX
+
+_CODES: Final = np.array(REASON_CODES, np.int64)
+_REASONS: Final = len(REASON_CODES)
+_DIGEST_BYTES: Final = 32
+_SLOT_BYTES: Final = MODEL_SLOT.itemsize
+_SLOT_DIGEST: Final[int] = MODEL_SLOT.fields["digest"][1]  # type: ignore[index]
+_POLICY_DIGEST: Final[int] = POLICY.fields["digest"][1]  # type: ignore[index]
+
+
+@kernel
+def _put_age_nb(out: int, field: int, age_ns: int) -> int:
+    if age_ns < 0:
+        return out
+    return put_present_number_nb(out, field, age_ns // i64(MILLISECOND_NS))
+
+
+@routine
+def _put_ages_nb(out: int, decision: Any) -> int:
+    start = put_tag_nb(out, i64(f.DECIDE_RESPONSE_INPUT_AGES), i64(LENGTH)) + 1
+    end = _put_age_nb(start, i64(f.INPUT_AGES_HEARTBEAT_MS), decision.heartbeat_age_ns)
+    end = _put_age_nb(end, i64(f.INPUT_AGES_EQUITY_MS), decision.equity_age_ns)
+    end = _put_age_nb(end, i64(f.INPUT_AGES_SCORE_MS), decision.score_age_ns)
+    end = _put_age_nb(end, i64(f.INPUT_AGES_ATR_MS), decision.atr_age_ns)
+    end = _put_age_nb(end, i64(f.INPUT_AGES_VOLATILITY_MS), decision.volatility_age_ns)
+    end = _put_age_nb(end, i64(f.INPUT_AGES_CONVERSION_RATE_MS), decision.conversion_rate_age_ns)
+    end = _put_age_nb(end, i64(f.INPUT_AGES_QUOTE_MS), decision.quote_age_ns)
+    return close_short_nb(start, end)
+
+
+@routine
+def _put_reasons_nb(out: int, decision: Any) -> int:
+    """Write what denied, then cut, then deserves a note, each by rising index."""
+    start = put_tag_nb(out, i64(f.DECIDE_RESPONSE_REASONS), i64(LENGTH)) + 1
+    end = start
+    for wanted in (S_DENY, S_CUT, S_NOTE):
+        for index in range(_REASONS):
+            if decision.status[index] == wanted:
+                end = put_varint_nb(end, _CODES[index])
+    if end == start:
+        return out
+    store_byte(start - 1, end - start)
+    return end
+
+
+@kernel
+def _put_sizes_nb(out: int, decision: Any) -> int:
+    known = decision.known
+    out = put_double_nb(out, i64(f.DECIDE_RESPONSE_LOT_SIZE), decision.lot_size)
+    out = put_double_nb(out, i64(f.DECIDE_RESPONSE_SL_BUFFER_PIPS), decision.sl_buffer_pips)
+    if known & KNOWN_STOP_PRICE:
+        out = put_present_double_nb(out, i64(f.DECIDE_RESPONSE_STOP_PRICE), decision.stop_price)
+    if known & KNOWN_TRAILING:
+        distance = decision.trailing_stop_distance
+        field = i64(f.DECIDE_RESPONSE_TRAILING_STOP_DISTANCE)
+        out = put_present_double_nb(out, field, distance)
+    if known & KNOWN_SLIPPAGE:
+        predicted = decision.predicted_slippage_pips
+        sizing = nearest_nb(decision.slippage_micropips, i64(0), i64(1), i64(MICROS))
+        field = i64(f.DECIDE_RESPONSE_PREDICTED_SLIPPAGE_PIPS)
+        out = put_present_double_nb(out, field, predicted)
+        out = put_present_double_nb(out, i64(f.DECIDE_RESPONSE_SIZING_SLIPPAGE_PIPS), sizing)
+    if known & KNOWN_SCORE:
+        score = nearest_nb(decision.score_micropoints, i64(0), i64(1), i64(MICROS))
+        multiplier = nearest_nb(decision.multiplier_ppm, i64(0), i64(1), i64(PPM))
+        out = put_present_double_nb(out, i64(f.DECIDE_RESPONSE_PERFORMANCE_SCORE), score)
+        out = put_present_double_nb(out, i64(f.DECIDE_RESPONSE_SCORE_MULTIPLIER), multiplier)
+    return out
+
+
+@kernel
+def _put_model_nb(out: int, models: Any, slot: int) -> int:
+    out = put_version_nb(out, i64(f.DECIDE_RESPONSE_MODEL_VERSION), models.slots[slot]["version"])
+    digest = models.slots.ctypes.data + slot * i64(_SLOT_BYTES) + _SLOT_DIGEST
+    return put_bytes_nb(out, i64(f.DECIDE_RESPONSE_MODEL_DIGEST), digest, i64(_DIGEST_BYTES))
+
+
+@kernel
+def _put_policy_nb(out: int, state: Any) -> int:
+    policy = policy_of(state)
+    major, minor, patch = policy.version_major, policy.version_minor, policy.version_patch
+    digest = policy.digest
+    named = (major | minor | patch | digest[0] | digest[1] | digest[2] | digest[3]) != 0
+    if not named:
+        return out
+    version = (major, minor, patch)
+    out = put_version_nb(out, i64(f.DECIDE_RESPONSE_POLICY_VERSION), version)
+    at = address_of(policy) + _POLICY_DIGEST
+    return put_bytes_nb(out, i64(f.DECIDE_RESPONSE_POLICY_DIGEST), at, i64(_DIGEST_BYTES))
+
+
+@routine
+def put_response_nb(
+    out: int,
+    state: Any,
+    models: Any,
+    decision: Any,
+    durability: int,
+    explain: int,
+    server_ns: int,
+    scratch: int,
+) -> int:
+    """Write the fields of a DecideResponse, in the order of their numbers; return the end.
+
+    Args:
+        out: Address with room for ANSWER_BYTES_MAX.
+        state: MEMORY record, right after the decision.
+        models: Tables of the lowered models.
+        decision: DECISION record that holds an answer.
+        durability: riskgate.v1.Durability.
+        explain: Not 0: every check is listed.
+        server_ns: From receipt to decision.
+        scratch: Address with room for one breaker.
+    """
+    out = put_number_nb(out, i64(f.DECIDE_RESPONSE_DECISION_ID), decision.sequence)
+    out = put_number_nb(out, i64(f.DECIDE_RESPONSE_EPOCH), decision.epoch)
+    out = put_number_nb(out, i64(f.DECIDE_RESPONSE_VERDICT), decision.verdict)
+    out = _put_sizes_nb(out, decision)
+    out = _put_reasons_nb(out, decision)
+    if decision.binding != 0:
+        code = _CODES[decision.binding - 1]
+        out = put_number_nb(out, i64(f.DECIDE_RESPONSE_BINDING_LIMIT), code)
+    if decision.known & KNOWN_LARGEST:
+        field = i64(f.DECIDE_RESPONSE_LARGEST_PASSING_LOTS)
+        out = put_present_double_nb(out, field, decision.largest_passing_lots)
+    if decision.breaker_count != 0:
+        out = put_breakers_nb(out, state, decision, scratch)
+    if decision.known & KNOWN_MODEL:
+        out = _put_model_nb(out, models, decision.model_slot)
+    out = _put_policy_nb(out, state)
+    out = put_number_nb(out, i64(f.DECIDE_RESPONSE_MODE), decision.mode)
+    out = put_number_nb(out, i64(f.DECIDE_RESPONSE_DURABILITY), durability)
+    if decision.known & KNOWN_HOLD:
+        field = i64(f.DECIDE_RESPONSE_RESERVATION_EXPIRES_AT)
+        out = put_time_nb(out, field, decision.expires_at_ns)
+    out = put_number_nb(out, i64(f.DECIDE_RESPONSE_STATE_VERSION), decision.state_version)
+    out = _put_ages_nb(out, decision)
+    out = put_number_nb(out, i64(f.DECIDE_RESPONSE_SERVER_NS), max(server_ns, 0))
+    if explain != 0:
+        out = put_checks_nb(out, decision)
+    return put_number_nb(out, i64(f.DECIDE_RESPONSE_SESSION), decision.session)

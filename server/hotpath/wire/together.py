@@ -1,0 +1,180 @@
+"""A batch whose items all go or none does: judged first, then answered."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from server.hotpath.intrinsics import address_of, address_reference, copy_bytes
+from server.hotpath.jit import i64, kernel, routine
+from server.hotpath.layout import packed_dtype
+from server.hotpath.memory import decision_of, request_of
+from server.hotpath.reasons import R_BATCH_DENIED, S_DENY
+from server.hotpath.records import DECIDED, DECISION, KNOWN_HOLD, REPEATED
+from server.hotpath.reservations import release_nb
+from server.hotpath.verdict import VERDICT_DENY
+from server.hotpath.wire import fields as f
+from server.hotpath.wire.decision import (
+    finish_decision_nb,
+    judge_request_nb,
+    read_request_nb,
+    repeat_answer_nb,
+    server_ns_nb,
+)
+from server.hotpath.wire.item import put_error_nb, put_result_of_nb
+from server.hotpath.wire.memory_of_answers import load_answer_nb
+from server.hotpath.wire.outcome import REFUSED
+from server.hotpath.wire.refusals import REPLACES_TOGETHER, refuse_fixed_nb
+from server.hotpath.wire.scan import DEPTH_MAX, LENGTH, MALFORMED, VARINT, read_field_nb
+from server.hotpath.wire.tables import REPLACES_ROW
+
+_I8 = "<i8"
+ERROR_BYTES_MAX: Final = 512
+
+# What one item came to; its decision stands beside it in `wire.decisions`.
+JUDGED: Final = packed_dtype(
+    ("outcome", _I8),  # DECIDED, REPEATED or REFUSED
+    ("explain", _I8),
+    ("server_ns", _I8),
+    ("error_bytes", _I8),
+    ("error", ("u1", (ERROR_BYTES_MAX,))),  # encoded RequestError
+)
+_JUDGED_BYTES: Final = JUDGED.itemsize
+_ERROR_OFFSET: Final[int] = JUDGED.fields["error"][1]  # type: ignore[index]
+_DECISION_BYTES: Final = DECISION.itemsize
+
+judged_at = address_reference(JUDGED)
+decision_at = address_reference(DECISION)
+
+
+@kernel
+def _judged_nb(wire: Any, item: int) -> Any:
+    return judged_at(wire.judged + item * i64(_JUDGED_BYTES))
+
+
+@kernel
+def _decision_nb(wire: Any, item: int) -> Any:
+    return decision_at(wire.decisions + item * i64(_DECISION_BYTES))
+
+
+@routine
+def _judge_item_nb(
+    state: Any,
+    models: Any,
+    wire: Any,
+    item: int,
+    content: int,
+    length: int,
+    received_ns: int,
+    decided_ns: int,
+) -> None:
+    judged = _judged_nb(wire, item)
+    outcome = i64(REFUSED)
+    if read_request_nb(state, wire, content, length):
+        if wire.text_bytes[REPLACES_ROW] != 0:
+            # Taking such an answer back would have to bring the replaced hold back too.
+            refuse_fixed_nb(wire, i64(REPLACES_TOGETHER))
+        else:
+            outcome = judge_request_nb(state, models, wire, received_ns)
+    judged.outcome = outcome
+    if outcome == REFUSED:
+        error = address_of(judged) + _ERROR_OFFSET
+        judged.error_bytes = put_error_nb(error, wire) - error
+        return
+    judged.server_ns = server_ns_nb(wire, received_ns, decided_ns)
+    judged.explain = request_of(state).explain
+    kept = address_of(_decision_nb(wire, item))
+    copy_bytes(kept, address_of(decision_of(state)), i64(_DECISION_BYTES))
+
+
+@routine
+def _stored_verdict_nb(state: Any, wire: Any, row: int) -> int:
+    """Return the verdict of a stored answer; 0 if there is none, as for an id of this batch."""
+    address = wire.answer
+    end = address + load_answer_nb(state, wire, row, address)
+    verdict = i64(0)
+    while address < end:
+        number, wire_type, value, _, address = read_field_nb(
+            address, end, i64(DEPTH_MAX), wire.open_numbers
+        )
+        if address == MALFORMED:
+            break
+        if number == f.DECIDE_RESPONSE_VERDICT and wire_type == VARINT:
+            verdict = value
+    return verdict
+
+
+@routine
+def _is_denied_nb(state: Any, wire: Any, items: int) -> bool:
+    """Tell whether any item is in error or denied, now or when it was first answered."""
+    for item in range(items):
+        outcome = _judged_nb(wire, item).outcome
+        decision = _decision_nb(wire, item)
+        if outcome == REFUSED:
+            return True
+        if outcome == DECIDED and decision.verdict == VERDICT_DENY:
+            return True
+        if outcome == REPEATED:
+            row = decision.idempotency_row
+            if _stored_verdict_nb(state, wire, row) == VERDICT_DENY:
+                return True
+    return False
+
+
+@kernel
+def _deny_nb(state: Any, decision: Any) -> None:
+    """Turn an answer that would have let an order go into the denial of the whole batch."""
+    if decision.reservation_row != 0:
+        release_nb(state, decision.reservation_row)
+    decision.verdict = VERDICT_DENY
+    decision.lot_size = 0.0
+    decision.known &= ~KNOWN_HOLD
+    decision.binding = R_BATCH_DENIED + 1
+    decision.status[R_BATCH_DENIED] = S_DENY
+    decision.numbers[R_BATCH_DENIED] = 0
+
+
+@routine
+def _answer_item_nb(state: Any, models: Any, wire: Any, item: int, denied: bool, out: int) -> int:
+    judged, decision = _judged_nb(wire, item), _decision_nb(wire, item)
+    if judged.outcome == REFUSED:
+        error = address_of(judged) + _ERROR_OFFSET
+        return put_result_of_nb(out, i64(f.BATCH_RESULT_ERROR), error, judged.error_bytes)
+    if judged.outcome == REPEATED:
+        # An id that occurs twice in this batch: its answer was remembered a few items ago.
+        answered = repeat_answer_nb(state, wire, decision.idempotency_row, wire.answer)
+        if answered == REFUSED:
+            answered = put_error_nb(wire.answer, wire) - wire.answer
+            return put_result_of_nb(out, i64(f.BATCH_RESULT_ERROR), wire.answer, answered)
+    else:
+        if denied and decision.verdict != VERDICT_DENY:
+            _deny_nb(state, decision)
+        answered = finish_decision_nb(
+            state, models, wire, decision, judged.explain, judged.server_ns, wire.answer
+        )
+    return put_result_of_nb(out, i64(f.BATCH_RESULT_RESPONSE), wire.answer, answered)
+
+
+@routine
+def answer_together_nb(
+    state: Any,
+    models: Any,
+    wire: Any,
+    address: int,
+    end: int,
+    received_ns: int,
+    decided_ns: int,
+    out: int,
+) -> int:
+    """Judge the items of a batch as one; return the end of the results at `out`."""
+    items = i64(0)
+    while address < end:
+        number, wire_type, length, content, address = read_field_nb(
+            address, end, i64(DEPTH_MAX), wire.open_numbers
+        )
+        if number == f.DECIDE_BATCH_REQUEST_REQUESTS and wire_type == LENGTH:
+            _judge_item_nb(state, models, wire, items, content, length, received_ns, decided_ns)
+            items += 1
+    denied = _is_denied_nb(state, wire, items)
+    for item in range(items):
+        out = _answer_item_nb(state, models, wire, i64(item), denied, out)
+    return out

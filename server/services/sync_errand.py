@@ -1,0 +1,32 @@
+"""SyncAccount from bytes to bytes, for whoever owns the engine: the event loop or the lane."""
+
+from riskgate.v1.decision_pb2 import RequestError, SyncAccountRequest
+from server.engine import Engine
+from server.services import account_sync
+from server.services.parse import parse
+from server.services.refusal import refusal_of
+
+
+def sync_account(engine: Engine, raw: bytes, received_ns: int) -> bytes:
+    """Replace an account's state by the broker's; returns the encoded differences.
+
+    Raises:
+        RiskgateError: The request is wrong or names something unknown; nothing has changed.
+    """
+    message = parse(SyncAccountRequest, raw)
+    account_id = account_sync.read_account_id(message)
+    equity_micros = account_sync.read_equity(message)
+    as_of_ns = account_sync.read_as_of(message, received_ns)
+    positions = account_sync.read_positions(message)
+    orders = account_sync.read_working_orders(message)
+    differences = engine.sync(account_id, equity_micros, as_of_ns, positions, orders, received_ns)
+    sequence = int(engine.state.engine[0]["sequence"])
+    return account_sync.write_differences(differences, sequence).SerializeToString()
+
+
+def try_sync_account(engine: Engine, raw: bytes, received_ns: int) -> bytes | RequestError:
+    """Do the same, with every failure as what the caller is told."""
+    try:
+        return sync_account(engine, raw, received_ns)
+    except Exception as error:  # noqa: BLE001 - nothing unexpected may leave as it is
+        return refusal_of(error).to_error()

@@ -1,0 +1,43 @@
+"""Compiling ahead: every kernel that an engine process calls, so that the next start is quick."""
+
+import sys
+from typing import Final
+
+from riskgate.v1.decision_pb2 import DecideRequest
+from riskgate.v1.state_pb2 import StateChange
+from server.engine import Engine
+from server.hotpath.layout import CHANGE_ROWS, LAYOUT_VERSION
+from server.hotpath.memory import Capacity
+from server.services.judge import Judge
+from server.telemetry.decision_counts import DecisionCounts
+
+_SMALL: Final = Capacity(**dict.fromkeys(Capacity._fields, 16))._replace(answer_bytes=1 << 20)
+
+
+def warm_kernels() -> None:
+    """Compile every kernel that an engine process calls, or load it from the cache."""
+    engine = Engine(_SMALL, started_at_ns=1)
+    Judge(engine, DecisionCounts()).judge(DecideRequest(), 1)
+    engine.report(2)
+    engine.tick(3)
+    for kind, dtype in CHANGE_ROWS.items():
+        rows = bytes(dtype.itemsize)
+        change = StateChange(kind=kind, rows=rows, layout_version=LAYOUT_VERSION)  # type: ignore[arg-type]
+        engine.submit(change.SerializeToString())
+    engine.drain(4)
+    engine.warm()
+    if is_lane_possible():
+        from server.lane import warm_lane  # noqa: PLC0415
+
+        warm_lane(engine)
+
+
+def is_lane_possible() -> bool:
+    """Tell whether this machine can serve by the compiled lane: Linux with its two libraries."""
+    if sys.platform != "linux":
+        return False
+    try:
+        import server.hotpath.lane.foreign  # noqa: F401, PLC0415 - it loads the libraries
+    except OSError:
+        return False
+    return True
