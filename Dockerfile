@@ -1,6 +1,10 @@
 # The same lock file as a checkout; the kernels are compiled at build time, so a container starts warm.
 FROM python:3.11-slim-bookworm
 
+# What the compiled decision port calls; OpenSSL is in the image already.
+RUN apt-get update && apt-get install --yes --no-install-recommends libnghttp2-14 \
+    && rm -rf /var/lib/apt/lists/*
+
 RUN useradd --system --create-home --home-dir /srv/riskgate --shell /usr/sbin/nologin riskgate
 WORKDIR /opt/riskgate
 

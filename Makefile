@@ -17,7 +17,11 @@ SOURCES := $(wildcard server trainer riskgate demo benchmarks tests)
 export RISKGATE_CACHE_DIR ?= $(CURDIR)/.cache
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help setup demo serve test test-all check fix proto bench image lock
+# What an engine loads at its start.
+QUICK = $(wildcard $(foreach name,numba llvmlite numpy google redis pydantic pydantic_settings \
+  prometheus_client typer click rich cryptography,$(VENV)/lib/python3.*/site-packages/$(name)))
+
+.PHONY: help setup demo serve test test-all check fix proto bench bench-lane image lock
 
 help:
 	@awk 'BEGIN {FS = ":.*## "; print "make TARGET, where TARGET is one of:\n"} \
@@ -25,9 +29,10 @@ help:
 
 setup: $(WARM) ## create .venv from requirements.lock (hashes checked) and compile the kernels
 
-$(WARM): $(STAMP) $(wildcard server/hotpath/*.py)
+$(WARM): $(STAMP) $(wildcard server/hotpath/*.py server/hotpath/*/*.py)
 	@echo "Compiling the kernels (about a minute after a change)"
 	@$(BIN)/riskgate warm
+	@$(BIN)/python -m compileall -q server riskgate $(QUICK) # an engine restarts within two seconds
 	@touch $@
 
 $(STAMP): requirements.lock requirements.in pyproject.toml
@@ -54,27 +59,32 @@ check: setup ## formatting, lint, types, generated code, house rules; changes no
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy $(SOURCES)
 	@rm -rf .cache/proto && mkdir -p .cache/proto
-	@$(call generate,.cache/proto)
+	@$(call generate,.cache/proto,.cache/proto/fields.py)
 	@diff -r -x __pycache__ -x __init__.py riskgate/v1 .cache/proto/riskgate/v1 \
-	  || { echo "riskgate/v1 differs from protos/: run 'make proto'"; exit 1; }
+	  && diff server/hotpath/wire/fields.py .cache/proto/fields.py \
+	  || { echo "riskgate/v1 or its field numbers differ from protos/: run 'make proto'"; exit 1; }
 	@$(BIN)/python -m pytest -q tests/test_tidy.py
 
 fix: setup ## format and apply the safe lint fixes
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-# $(1): folder that receives riskgate/v1.
+# $(1): folder that receives riskgate/v1. $(2): file that receives the field numbers.
 define generate
 $(BIN)/python -m grpc_tools.protoc -I protos \
   --python_out=$(1) --pyi_out=$(1) --grpc_python_out=$(1) $(PROTOS)
+@$(BIN)/python -m protos.number_fields $(2)
 endef
 
 proto: setup ## regenerate riskgate/v1 from protos/
 	@rm -f riskgate/v1/*_pb2.py riskgate/v1/*_pb2.pyi riskgate/v1/*_pb2_grpc.py
-	@$(call generate,.)
+	@$(call generate,.,server/hotpath/wire/fields.py)
 
 bench: setup ## measure decisions, memory and start time on this machine
 	@$(BIN)/python -m benchmarks
+
+bench-lane: setup ## compare the decision port with servers that do no work (ARGS=--quick: short)
+	@$(BIN)/python -m benchmarks.lane $(ARGS)
 
 image: ## build the container image riskgate:latest
 	docker build --tag riskgate:latest .

@@ -36,7 +36,7 @@ _MONOTONIC = 1
 @routine
 def _time_each_nb(
     state: Any,
-    models: Any,
+    decide: bool,
     target: Rows,
     requests: Rows,
     now_ns: int,
@@ -51,8 +51,8 @@ def _time_each_nb(
         now_ns += STEP_NS
         _clock_gettime(_MONOTONIC, address)
         begin = clock[0] * 1_000_000_000 + clock[1]
-        if models is not None:
-            decide_nb(state, models, now_ns)
+        if decide:
+            decide_nb(state, now_ns)
         _clock_gettime(_MONOTONIC, address)
         spent[position] = clock[0] * 1_000_000_000 + clock[1] - begin
         allowed += decision[0].verdict == 1
@@ -65,7 +65,7 @@ def _measure(engine: Engine, requests: Rows, *, decide: bool = True) -> tuple[Ro
     spent = np.zeros(len(requests), np.int64)
     allowed = _time_each_nb(
         state.memory[0],
-        state.models if decide else None,
+        decide,
         state.request.view(np.int64),
         words,
         engine.now_ns,

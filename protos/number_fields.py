@@ -1,21 +1,26 @@
 """Writes server/hotpath/wire/fields.py: the field numbers that the compiled wire needs.
 
-    python protos/number_fields.py FILE
+    python -m protos.number_fields FILE
 
 Compiled code may import neither google.protobuf nor the generated stubs, so the numbers are written
 down from the descriptors by `make proto`, and `make check` writes them again and compares.
 """
+# ruff: noqa: INP001 - the contract's folder is no package
 
 import re
 import sys
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
+from typing import Final
 
 from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from riskgate.v1 import decision_pb2 as pb
 
-MESSAGES = (
+MESSAGES: Final[tuple[type[Message], ...]] = (
     pb.DecideRequest,
     pb.DecideResponse,
     pb.InputAges,
@@ -33,8 +38,8 @@ MESSAGES = (
     Timestamp,
 )
 # Decoded by table: their kinds are needed too.
-DECODED = (pb.DecideRequest, pb.ExecutionReport)
-KINDS = {
+DECODED: Final = (pb.DecideRequest, pb.ExecutionReport)
+KINDS: Final = {
     FieldDescriptor.TYPE_STRING: "TEXT",
     FieldDescriptor.TYPE_DOUBLE: "DOUBLE",
     FieldDescriptor.TYPE_ENUM: "ENUM",
@@ -42,7 +47,7 @@ KINDS = {
     FieldDescriptor.TYPE_UINT64: "UNSIGNED",
     FieldDescriptor.TYPE_MESSAGE: "TIMESTAMP",
 }
-HEAD = '''"""Field numbers of riskgate.v1, written by `make proto`; do not edit."""
+HEAD: Final = '''"""Field numbers of riskgate.v1, written by `make proto`; do not edit."""
 
 from __future__ import annotations
 
@@ -58,22 +63,23 @@ TIMESTAMP: Final = 6
 '''
 
 
+def _lines_of(message: type[Message]) -> Iterator[str]:
+    descriptor = message.DESCRIPTOR
+    prefix = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", descriptor.name).upper()
+    yield f"# {descriptor.full_name}"
+    for field in descriptor.fields:
+        yield f"{prefix}_{field.name.upper()}: Final = {field.number}"
+    if message in DECODED:
+        yield f"{prefix}_FIELDS: Final = ("
+        for field in descriptor.fields:
+            yield f'    ("{field.name}", {field.number}, {KINDS[field.type]}),'
+        yield ")"
+
+
 def main(target: Path) -> None:
     """Write the module."""
-    lines = [HEAD]
-    for message in MESSAGES:
-        descriptor = message.DESCRIPTOR
-        prefix = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", descriptor.name).upper()
-        lines.append(f"# {descriptor.full_name}")
-        for field in descriptor.fields:
-            lines.append(f"{prefix}_{field.name.upper()}: Final = {field.number}")
-        if message in DECODED:
-            lines.append(f"{prefix}_FIELDS: Final = (")
-            for field in descriptor.fields:
-                lines.append(f'    ("{field.name}", {field.number}, {KINDS[field.type]}),')
-            lines.append(")")
-        lines.append("")
-    target.write_text("\n".join(lines[:-1]) + "\n")
+    lines = [HEAD, *chain.from_iterable(map(_lines_of, MESSAGES))]
+    target.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

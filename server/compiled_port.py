@@ -25,6 +25,7 @@ from server.listening import (
     inherited_listener,
     open_listener,
 )
+from server.prefault import Prefault
 from server.security.certificate_judge import CertificateJudge
 from server.security.decision_tls import DecisionTls, find_tls_files
 from server.settings import Settings
@@ -59,6 +60,7 @@ class CompiledPort:
         )
         self._tls: DecisionTls | None = None
         self._judge: CertificateJudge | None = None
+        self._prefault = Prefault(engine)
         self._protect()
 
     def _protect(self) -> None:
@@ -88,6 +90,7 @@ class CompiledPort:
             self._judge.start()
         if self._tls is not None:
             self._tls.start()
+        self._prefault.start()
         self.lane.start()
         while self.lane.turns == 0:
             if not self.lane.is_running:
@@ -122,6 +125,7 @@ class CompiledPort:
     async def stop(self) -> None:
         """Say NOT_SERVING and GOAWAY, finish the calls that run, end."""
         await asyncio.to_thread(self.lane.stop)
+        await asyncio.to_thread(self._prefault.stop)
         if self._judge is not None:
             self._judge.stop()
         if self._tls is not None:

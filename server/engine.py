@@ -189,7 +189,7 @@ class Engine:
 
         Return DECIDED, INVALID, REPEATED or CONFLICT. Owner only.
         """
-        return int(decide_nb(self._memory, self.state.models, reading_ns))
+        return int(decide_nb(self._memory, reading_ns))
 
     def decide_record(self, request: Rows, reading_ns: int) -> tuple[int, Rows]:
         """Judge a REQUEST record; return the result and a copy of the DECISION record."""

@@ -130,7 +130,6 @@ class Lane:
         return serve_nb(
             self.record[0],
             engine.state.memory[0],
-            engine.state.models,
             self.wire.record[0],
             engine.ring.record[0],
         )

@@ -22,6 +22,7 @@ from pydantic_settings import (
 )
 
 from server.errors import ConfigurationError
+from server.lane_libraries import is_lane_possible
 
 SETTINGS_FILE_VARIABLE = "RISKGATE_SETTINGS_FILE"
 UNIX_PREFIX = "unix:"
@@ -102,9 +103,10 @@ class Settings(BaseSettings):
         max_length=32,
         description="Account of the embedded services when the supervisor runs as root.",
     )
-    lane: Literal["compiled", "grpcio"] = Field(
-        "grpcio",
-        description="What serves the decision port: a compiled loop (Linux) or grpcio (grpc.aio).",
+    lane: Literal["auto", "compiled", "grpcio"] = Field(
+        "auto",
+        description="What serves the decision port: a compiled loop or grpcio (grpc.aio); "
+        "auto takes the first where it can run.",
     )
     busy_poll_us: Annotated[int, Field(ge=0, le=10_000)] = Field(
         0,
@@ -219,6 +221,9 @@ def load_settings(**overrides: Any) -> Settings:
         raise ConfigurationError([_describe(problem) for problem in error.errors()]) from None
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise ConfigurationError([f"settings file: {error}"]) from error
+    if settings.lane == "auto":
+        lane = "compiled" if is_lane_possible() else "grpcio"
+        settings = settings.model_copy(update={"lane": lane})
     conflicts = _find_conflicts(settings)
     if conflicts:
         raise ConfigurationError(conflicts)

@@ -1,6 +1,5 @@
 """Compiling ahead: every kernel that an engine process calls, so that the next start is quick."""
 
-import sys
 from typing import Final
 
 from riskgate.v1.decision_pb2 import DecideRequest
@@ -8,6 +7,7 @@ from riskgate.v1.state_pb2 import StateChange
 from server.engine import Engine
 from server.hotpath.layout import CHANGE_ROWS, LAYOUT_VERSION
 from server.hotpath.memory import Capacity
+from server.lane_libraries import is_lane_possible
 from server.services.judge import Judge
 from server.telemetry.decision_counts import DecisionCounts
 
@@ -30,14 +30,3 @@ def warm_kernels() -> None:
         from server.lane import warm_lane  # noqa: PLC0415
 
         warm_lane(engine)
-
-
-def is_lane_possible() -> bool:
-    """Tell whether this machine can serve by the compiled lane: Linux with its two libraries."""
-    if sys.platform != "linux":
-        return False
-    try:
-        import server.hotpath.lane.foreign  # noqa: F401, PLC0415 - it loads the libraries
-    except OSError:
-        return False
-    return True

@@ -147,12 +147,55 @@ def good_request(**fields: Any) -> pb.DecideRequest:
     return pb.DecideRequest(**{name: value for name, value in values.items() if value is not None})
 
 
-class Port:
+class PortCalls:
+    """What tests ask of a decision port, whatever serves it.
+
+    Attributes:
+        engine: Owned by the port; only what is plain memory may be read.
+        channel: A client channel.
+        intake: The way of changes into the engine.
+        is_ready: Whether decisions are made; may be set.
+    """
+
+    engine: Engine
+    channel: Any
+    intake: Intake
+    is_ready: bool
+
+    def beat(self, version: int = 4) -> None:
+        """Let the feed be fresh, through the intake."""
+        rows = changes.heartbeat_rows(version, record_away=False)
+        change = changes.state_change(kinds.CHANGE_KIND_HEARTBEAT, "publisher", rows)
+        self.intake.put(change.SerializeToString())
+
+    def call(self, method: str, raw: bytes, timeout_s: float = 10.0) -> bytes:
+        """Make a unary call with raw bytes."""
+        answer = self.channel.unary_unary(f"/{SERVICE_NAME}/{method}")(raw, timeout=timeout_s)
+        assert isinstance(answer, bytes)
+        return answer
+
+    def decide(self, request: pb.DecideRequest) -> pb.DecideResponse:
+        """Ask for one decision."""
+        return pb.DecideResponse.FromString(self.call("Decide", request.SerializeToString()))
+
+    def batch(self, *requests: pb.DecideRequest, all_or_none: bool = False) -> Any:
+        """Ask for several decisions."""
+        message = pb.DecideBatchRequest(requests=requests, all_or_none=all_or_none)
+        raw = self.call("DecideBatch", message.SerializeToString())
+        return pb.DecideBatchResponse.FromString(raw).results
+
+    def report(self, **fields: Any) -> pb.ReportExecutionResponse:
+        """Report an execution."""
+        message = pb.ReportExecutionRequest(report=pb.ExecutionReport(**fields))
+        raw = self.call("ReportExecution", message.SerializeToString())
+        return pb.ReportExecutionResponse.FromString(raw)
+
+
+class Port(PortCalls):
     """The decision port of one engine, served from a thread with an event loop of its own.
 
     Attributes:
         engine: Owned by that loop; use `run` to touch it.
-        channel: A client channel.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -182,34 +225,6 @@ class Port:
     def run(self, coroutine: Any) -> Any:
         """Run a coroutine on the loop that owns the engine."""
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(30)
-
-    def beat(self, version: int = 4) -> None:
-        """Let the feed be fresh, through the intake."""
-        rows = changes.heartbeat_rows(version, record_away=False)
-        change = changes.state_change(kinds.CHANGE_KIND_HEARTBEAT, "publisher", rows)
-        self.intake.put(change.SerializeToString())
-
-    def call(self, method: str, raw: bytes, timeout_s: float = 10.0) -> bytes:
-        """Make a unary call with raw bytes."""
-        answer = self.channel.unary_unary(f"/{SERVICE_NAME}/{method}")(raw, timeout=timeout_s)
-        assert isinstance(answer, bytes)
-        return answer
-
-    def decide(self, request: pb.DecideRequest) -> pb.DecideResponse:
-        """Ask for one decision."""
-        return pb.DecideResponse.FromString(self.call("Decide", request.SerializeToString()))
-
-    def batch(self, *requests: pb.DecideRequest, all_or_none: bool = False) -> Any:
-        """Ask for several decisions."""
-        message = pb.DecideBatchRequest(requests=requests, all_or_none=all_or_none)
-        raw = self.call("DecideBatch", message.SerializeToString())
-        return pb.DecideBatchResponse.FromString(raw).results
-
-    def report(self, **fields: Any) -> pb.ReportExecutionResponse:
-        """Report an execution."""
-        message = pb.ReportExecutionRequest(report=pb.ExecutionReport(**fields))
-        raw = self.call("ReportExecution", message.SerializeToString())
-        return pb.ReportExecutionResponse.FromString(raw)
 
     def stop(self) -> None:
         """Close the port and end the thread."""

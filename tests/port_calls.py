@@ -8,14 +8,14 @@ from google.protobuf.message import Message
 
 from riskgate.v1 import decision_pb2 as pb
 from server.services.decision import SERVICE_NAME
-from tests.decision_harness import Port
+from tests.decision_harness import PortCalls
 
 Code = grpc.StatusCode
 INVALID = Code.INVALID_ARGUMENT
 LEAKS = ("/", "Traceback", "Error", "server.", "numpy", "object at", "\n", "<class")
 
 
-def refused(port: Port, method: str, raw: bytes, **call: Any) -> tuple[Code, str, str]:
+def refused(port: PortCalls, method: str, raw: bytes, **call: Any) -> tuple[Code, str, str]:
     """Make a call that must fail; return its code, the field that it names and its text."""
     with pytest.raises(grpc.RpcError) as failure:
         port.call(method, raw, **call)
@@ -28,19 +28,19 @@ def refused(port: Port, method: str, raw: bytes, **call: Any) -> tuple[Code, str
     return error.code(), field, details
 
 
-def refused_request(port: Port, request: pb.DecideRequest) -> tuple[Code, str]:
+def refused_request(port: PortCalls, request: pb.DecideRequest) -> tuple[Code, str]:
     code, field, _ = refused(port, "Decide", request.SerializeToString())
     return code, field
 
 
-def outcome_code(port: Port, method: str, message: Message) -> Code:
+def outcome_code(port: PortCalls, method: str, message: Message) -> Code:
     call = port.channel.unary_unary(f"/{SERVICE_NAME}/{method}")
     code: Code = call.future(message.SerializeToString(), timeout=10).code()
     return code
 
 
 def stream_of(
-    port: Port, *messages: pb.DecideStreamRequest | bytes
+    port: PortCalls, *messages: pb.DecideStreamRequest | bytes
 ) -> list[pb.DecideStreamResponse]:
     call = port.channel.stream_stream(f"/{SERVICE_NAME}/DecideStream")
     raws = (one if isinstance(one, bytes) else one.SerializeToString() for one in messages)

@@ -43,7 +43,6 @@ from server.hotpath.memory import (
     words_at_nb,
     work_of,
 )
-from server.hotpath.model_tables import ModelTables
 from server.hotpath.parties import check_account_nb, check_parties_nb, find_parties_nb
 from server.hotpath.positions import (
     exposure_key_nb,
@@ -97,12 +96,11 @@ CLEARED_WORDS = DECISION.fields["limit"][1] // 8  # type: ignore[index]
 
 
 @routine
-def decide_nb(state: Any, models: ModelTables, reading_ns: int) -> int:
+def decide_nb(state: Any, reading_ns: int) -> int:
     """Judge `state.request`.
 
     Args:
         state: MEMORY record; its decision receives the answer.
-        models: memory of the lowered models.
         reading_ns: wall clock, Unix nanoseconds.
 
     Returns:
@@ -132,7 +130,7 @@ def decide_nb(state: Any, models: ModelTables, reading_ns: int) -> int:
             if request.reduce_only != 0:
                 size_exit_nb(state)
             else:
-                size_new_risk_nb(state, models)
+                size_new_risk_nb(state)
             check_room_nb(state)
         check_nb(decision, R_ARITHMETIC_RANGE, state.fault == 0)
     finish_nb(state, idempotent)
@@ -140,7 +138,7 @@ def decide_nb(state: Any, models: ModelTables, reading_ns: int) -> int:
 
 
 @kernel
-def size_new_risk_nb(state: Any, models: ModelTables) -> None:
+def size_new_risk_nb(state: Any) -> None:
     """Run every check on new risk and find its size."""
     check_account_nb(state)
     read_provider_nb(state)
@@ -148,7 +146,7 @@ def size_new_risk_nb(state: Any, models: ModelTables) -> None:
     read_market_nb(state)
     check_stop_nb(state)
     find_exposures_nb(state)
-    predict_slippage_nb(state, models)
+    predict_slippage_nb(state)
     buffer_stop_nb(state)
     size_from_risk_nb(state)
     check_breakers_nb(state)

@@ -24,6 +24,20 @@ llvmlite.binding.load_library_permanently("libgcc_s.so.1")
 intrinsic: Any = untyped_intrinsic
 
 _I64 = ir.IntType(64)
+
+
+def _to_pointer(builder: Any, address: Any, kind: Any) -> Any:
+    """Turn an address into a pointer that LLVM may not take for one it knows something about.
+
+    LLVM may compute the address a + b as an offset b from a pointer with the value a. In a loop
+    whose first a is 0 it then sees an access through the null pointer and drops it, unless the
+    function says that such pointers are valid. The attribute spreads to whatever inlines it.
+    """
+    # Past the check of names, which does not know this one.
+    set.add(builder.function.attributes, "null_pointer_is_valid")
+    return builder.inttoptr(address, kind)
+
+
 _I128 = ir.IntType(128)
 
 
@@ -76,7 +90,7 @@ def load_word(typing_context: Any, address: Any) -> Any:  # noqa: ARG001
     """Return the int64 at an address."""
 
     def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        return builder.load(builder.inttoptr(arguments[0], _I64.as_pointer()))
+        return builder.load(_to_pointer(builder, arguments[0], _I64.as_pointer()))
 
     return types.int64(types.int64), generate
 
@@ -89,7 +103,7 @@ def prefetch(typing_context: Any, address: Any) -> Any:  # noqa: ARG001
         i32 = ir.IntType(32)
         kind = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, i32, i32, i32])
         function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-        pointer = builder.inttoptr(arguments[0], cgutils.voidptr_t)
+        pointer = _to_pointer(builder, arguments[0], cgutils.voidptr_t)
         # Read, keep in every level, data.
         builder.call(function, [pointer, i32(0), i32(3), i32(1)])
         return context.get_dummy_value()
@@ -102,7 +116,7 @@ def store_word(typing_context: Any, address: Any, value: Any) -> Any:  # noqa: A
     """Write an int64 to an address."""
 
     def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        builder.store(arguments[1], builder.inttoptr(arguments[0], _I64.as_pointer()))
+        builder.store(arguments[1], _to_pointer(builder, arguments[0], _I64.as_pointer()))
         return context.get_dummy_value()
 
     return types.void(types.int64, types.int64), generate
@@ -113,7 +127,7 @@ def pointer_to(typing_context: Any, address: Any) -> Any:  # noqa: ARG001
     """Return an address as an untyped pointer, for `numba.carray`."""
 
     def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        return builder.inttoptr(arguments[0], cgutils.voidptr_t)
+        return _to_pointer(builder, arguments[0], cgutils.voidptr_t)
 
     return types.voidptr(types.int64), generate
 
@@ -138,7 +152,7 @@ def row_reference(memory: np.dtype[np.void], column: str, row_dtype: np.dtype[np
             cell = builder.gep(raw, [_I64(offset)])
             base = builder.load(builder.bitcast(cell, _I64.as_pointer()))
             address = builder.add(base, builder.mul(row_number, _I64(size)))
-            return builder.inttoptr(address, context.get_value_type(record))
+            return _to_pointer(builder, address, context.get_value_type(record))
 
         return record(state, types.int64), generate
 
@@ -159,7 +173,7 @@ def part_reference(memory: np.dtype[np.void], column: str, part_dtype: np.dtype[
             raw = builder.bitcast(arguments[0], cgutils.voidptr_t)
             cell = builder.gep(raw, [_I64(offset)])
             address = builder.load(builder.bitcast(cell, _I64.as_pointer()))
-            return builder.inttoptr(address, context.get_value_type(record))
+            return _to_pointer(builder, address, context.get_value_type(record))
 
         return record(state), generate
 
@@ -177,7 +191,7 @@ def _memory_access(bits: int, *, is_float: bool = False) -> tuple[Any, Any]:
     @intrinsic
     def load(typing_context: Any, address: Any) -> Any:  # noqa: ARG001
         def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-            value = builder.load(builder.inttoptr(arguments[0], stored.as_pointer()), align=1)
+            value = builder.load(_to_pointer(builder, arguments[0], stored.as_pointer()), align=1)
             return value if is_float or bits == 64 else builder.zext(value, _I64)
 
         return number(types.int64), generate
@@ -186,7 +200,7 @@ def _memory_access(bits: int, *, is_float: bool = False) -> tuple[Any, Any]:
     def store(typing_context: Any, address: Any, value: Any) -> Any:  # noqa: ARG001
         def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
             cut = arguments[1] if is_float or bits == 64 else builder.trunc(arguments[1], stored)
-            builder.store(cut, builder.inttoptr(arguments[0], stored.as_pointer()), align=1)
+            builder.store(cut, _to_pointer(builder, arguments[0], stored.as_pointer()), align=1)
             return context.get_dummy_value()
 
         return types.void(types.int64, number), generate
@@ -209,8 +223,8 @@ def copy_bytes(typing_context: Any, target: Any, source: Any, count: Any) -> Any
             ir.VoidType(), [cgutils.voidptr_t, cgutils.voidptr_t, _I64, ir.IntType(1)]
         )
         function = cgutils.get_or_insert_function(builder.module, kind, "llvm.memcpy.p0.p0.i64")
-        to = builder.inttoptr(arguments[0], cgutils.voidptr_t)
-        origin = builder.inttoptr(arguments[1], cgutils.voidptr_t)
+        to = _to_pointer(builder, arguments[0], cgutils.voidptr_t)
+        origin = _to_pointer(builder, arguments[1], cgutils.voidptr_t)
         builder.call(function, [to, origin, arguments[2], ir.Constant(ir.IntType(1), 0)])
         return context.get_dummy_value()
 
@@ -224,7 +238,7 @@ def address_reference(dtype: np.dtype[np.void]) -> Any:
     @intrinsic
     def at(typing_context: Any, address: Any) -> Any:  # noqa: ARG001
         def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-            return builder.inttoptr(arguments[0], context.get_value_type(record))
+            return _to_pointer(builder, arguments[0], context.get_value_type(record))
 
         return record(types.int64), generate
 
@@ -246,7 +260,7 @@ def load_acquire(typing_context: Any, address: Any) -> Any:  # noqa: ARG001
     """Return the int64 at an aligned address; no later access of this thread comes before it."""
 
     def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        pointer = builder.inttoptr(arguments[0], _I64.as_pointer())
+        pointer = _to_pointer(builder, arguments[0], _I64.as_pointer())
         return builder.load_atomic(pointer, "acquire", 8)
 
     return types.int64(types.int64), generate
@@ -257,7 +271,7 @@ def store_release(typing_context: Any, address: Any, value: Any) -> Any:  # noqa
     """Write an int64 to an aligned address; no earlier access of this thread comes after it."""
 
     def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        pointer = builder.inttoptr(arguments[0], _I64.as_pointer())
+        pointer = _to_pointer(builder, arguments[0], _I64.as_pointer())
         builder.store_atomic(arguments[1], pointer, "release", 8)
         return context.get_dummy_value()
 

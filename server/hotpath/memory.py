@@ -12,13 +12,24 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
-import numba
 import numpy as np
+from numba import carray as untyped_carray  # type: ignore[attr-defined]
 
 from server.hotpath.intrinsics import part_reference, pointer_to, row_reference
 from server.hotpath.jit import kernel
 from server.hotpath.layout import CHANGE_RISK_CONFIGURATION, POLICY, WINDOW, packed_dtype
-from server.hotpath.model_tables import ModelTables, new_model_tables
+from server.hotpath.model_tables import (
+    ENCODING_INDEX_SIZE,
+    ENCODING_KEY_WORDS,
+    ENCODING_LEVELS_MAX,
+    FEATURES_MAX,
+    MODEL_SLOT,
+    MODEL_SLOTS,
+    NODES_MAX,
+    TREES_MAX,
+    ModelTables,
+    new_model_tables,
+)
 from server.hotpath.records import DECISION, REPORT, REPORT_RESULT, REQUEST, WORK
 from server.hotpath.rows import (
     ACCOUNT,
@@ -41,6 +52,9 @@ from server.hotpath.table import TABLE, Table, new_table
 Array = np.ndarray[Any, np.dtype[Any]]
 
 _I8 = "<i8"
+
+# numba gives it no type.
+carray: Any = untyped_carray
 
 TABLES: Final[dict[str, np.dtype[np.void]]] = {
     "instruments": INSTRUMENT,
@@ -72,6 +86,7 @@ MEMORY: Final = packed_dtype(
     *((name, _I8) for name in TABLES),  # address of the rows
     *((f"{name}_table", _I8) for name in TABLES),  # address of the TABLE record
     *((name, _I8) for name in _PARTS),
+    *((f"model_{name}", _I8) for name in ModelTables._fields),  # of the arrays of the models
     ("wheel", _I8),  # address of int64[WHEEL_BUCKETS]: first reservation of each bucket
     ("answer_capacity", _I8),  # bytes of the ring of stored answers
     ("fault", _I8),  # set by units.py when a result left int64
@@ -119,7 +134,40 @@ reports_of = part_reference(MEMORY, "reports_table", TABLE)
 @kernel
 def words_at_nb(address: int, count: int) -> Any:
     """Return `count` words at an address as an int64 array."""
-    return numba.carray(pointer_to(address), (count,), np.int64)  # type: ignore[attr-defined]
+    return carray(pointer_to(address), (count,), np.int64)
+
+
+@kernel
+def models_of(state: Any) -> ModelTables:
+    """Return the tables of the lowered models, as arrays that nobody counts references of.
+
+    Handing them down as arguments instead would count each array at each call: a microsecond of
+    locked additions per decision.
+    """
+    nodes = (MODEL_SLOTS, NODES_MAX)
+    keys = (MODEL_SLOTS, ENCODING_LEVELS_MAX, ENCODING_KEY_WORDS)
+    return ModelTables(
+        carray(pointer_to(state.model_slots), (MODEL_SLOTS,), MODEL_SLOT),
+        carray(pointer_to(state.model_node_features), nodes, np.uint8),
+        carray(pointer_to(state.model_node_thresholds), nodes, np.float32),
+        carray(pointer_to(state.model_leaf_weights), (MODEL_SLOTS, 2 * NODES_MAX), np.float32),
+        carray(pointer_to(state.model_child_true), nodes, np.int32),
+        carray(pointer_to(state.model_child_false), nodes, np.int32),
+        carray(pointer_to(state.model_roots), (MODEL_SLOTS, TREES_MAX), np.int32),
+        carray(pointer_to(state.model_linear_offsets), (MODEL_SLOTS, FEATURES_MAX), np.float32),
+        carray(pointer_to(state.model_linear_scales), (MODEL_SLOTS, FEATURES_MAX), np.float32),
+        carray(
+            pointer_to(state.model_linear_coefficients),
+            (MODEL_SLOTS, 2 * FEATURES_MAX),
+            np.float32,
+        ),
+        carray(pointer_to(state.model_level_index), (MODEL_SLOTS, ENCODING_INDEX_SIZE), np.int64),
+        carray(pointer_to(state.model_level_keys), keys, np.int64),
+        carray(
+            pointer_to(state.model_level_values), (MODEL_SLOTS, ENCODING_LEVELS_MAX, 2), np.float32
+        ),
+        carray(pointer_to(state.model_positions), (TREES_MAX,), np.uint32),
+    )
 
 
 class Capacity(NamedTuple):
@@ -185,19 +233,22 @@ def new_state(capacity: Capacity) -> State:
         "report_result": np.zeros(1, REPORT_RESULT),
     }
     wheel = np.zeros(WHEEL_BUCKETS, np.int64)
+    models = new_model_tables()
     memory = np.zeros(1, MEMORY)
     for name, table in tables.items():
         memory[name] = table.rows.ctypes.data
         memory[f"{name}_table"] = table.record.ctypes.data
     for name, part in parts.items():
         memory[name] = part.ctypes.data
+    for name, table in models._asdict().items():
+        memory[f"model_{name}"] = table.ctypes.data
     memory["wheel"] = wheel.ctypes.data
     memory["answer_capacity"] = capacity.answer_bytes
     fields: dict[str, Any] = {
         "memory": memory,
         "wheel": wheel,
         "answers": np.zeros(capacity.answer_bytes, np.uint8),
-        "models": new_model_tables(),
+        "models": models,
         **parts,
         **tables,
     }

@@ -17,6 +17,7 @@ from server.hotpath.memory import (
     decision_of,
     engine_of,
     instrument_at,
+    models_of,
     policy_of,
     request_of,
     work_of,
@@ -33,7 +34,7 @@ from server.hotpath.model_features import (
     STOP_DISTANCE,
     VOLATILITY_INDEX,
 )
-from server.hotpath.model_tables import NO_MODEL_SLOT, ModelTables
+from server.hotpath.model_tables import NO_MODEL_SLOT
 from server.hotpath.models import evaluate_nb
 from server.hotpath.reasons import R_MODEL_MISSING, R_MODEL_OUTPUT_CAPPED, R_MODEL_OUTPUT_INVALID
 from server.hotpath.records import (
@@ -53,7 +54,7 @@ _ABSENT = np.float32(-1.0)
 
 
 @kernel
-def write_features_nb(state: Any, models: ModelTables) -> None:
+def write_features_nb(state: Any, models: Any) -> None:
     """Fill `state.features` for the active model (docs/decision.md, section 9)."""
     request, work, decision = request_of(state), work_of(state), decision_of(state)
     instrument = instrument_at(state, work.instrument_row)
@@ -94,7 +95,7 @@ def _usable_nb(quantiles: Any) -> bool:
 
 
 @kernel
-def predict_slippage_nb(state: Any, models: ModelTables) -> None:
+def predict_slippage_nb(state: Any) -> None:
     """Set the slippage that sizing uses.
 
     The model's 0.9 quantile within the policy's bounds, else the default.
@@ -106,6 +107,7 @@ def predict_slippage_nb(state: Any, models: ModelTables) -> None:
     decision.model_slot = engine_of(state).model_slot
     spoke = False
     if decision.model_slot != NO_MODEL_SLOT:
+        models = models_of(state)
         write_features_nb(state, models)
         spoke = evaluate_nb(models, decision.model_slot, state.features, state.quantiles[:2])
         spoke = spoke and _usable_nb(state.quantiles)

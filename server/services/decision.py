@@ -151,6 +151,9 @@ class DecisionService:
     ) -> AsyncIterator[bytes]:
         try:
             async for raw in requests:
+                if len(raw) > self._request_bytes_max:
+                    # The compiled lane has no room to look for its tag; both end the stream.
+                    await self._abort(TOO_LARGE, context)
                 received_ns = time.time_ns()
                 tag, outcome = await self._decide_tagged(raw, received_ns, context)
                 response = pb.DecideStreamResponse(tag=tag)

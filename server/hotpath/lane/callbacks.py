@@ -26,6 +26,7 @@ from server.hotpath.lane.replies import submit_trailers_nb
 from server.hotpath.lane.requests import end_request_nb, judge_headers_nb, take_bytes_nb
 from server.hotpath.lane.structs import (
     CALL_ANSWERED,
+    METHOD_DECIDE_STREAM,
     call_at,
     connection_at,
     frame_header_at,
@@ -165,10 +166,11 @@ def read_answer(
         store_half(data_flags, _DATA_EOF | _DATA_NO_END_STREAM)
         submit_trailers_nb(call)
         return count
-    # A stream: room for more answers, which its unread requests may be waiting for.
+    # Room for more answers, which the unread requests of a stream may be waiting for.
     call.output_from = 0
     call.output_to = 0
-    if call.input_from < call.input_to or call.peer_ended != 0:
+    unread = call.input_from < call.input_to or call.peer_ended != 0
+    if unread and call.method == METHOD_DECIDE_STREAM:
         queue_call_nb(lane_at(connection_at(user_data).lane), address_of(call))
     if count > 0:
         return count

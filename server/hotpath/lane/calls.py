@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from server.hotpath.intrinsics import load_byte
 from server.hotpath.jit import i64, kernel, routine
-from server.hotpath.lane.foreign import realtime_ns_nb
+from server.hotpath.lane.foreign import monotonic_ns_nb, realtime_ns_nb
 from server.hotpath.lane.frames import PREFIX_BYTES, put_message_nb
 from server.hotpath.lane.health import answer_health_nb
 from server.hotpath.lane.lane_record import BUCKETS, LATENCY_BOUNDS_NS
@@ -64,6 +64,17 @@ from server.hotpath.wire.stream import answer_stream_item_nb
 STREAM_TURN_ITEMS: Final = 64
 # An answer with the prefixes of gRPC and of the stream around it.
 STREAM_ANSWER_BYTES_MAX: Final = ANSWER_BYTES_MAX + 64
+# A turn takes at most about this long.
+DEADLINE_CLOSE_NS: Final = 10_000_000
+
+
+@kernel
+def _is_late_nb(lane: Any, call: Any) -> bool:
+    """Tell whether a deadline has passed: by the turn's time, or the clock when it is close."""
+    left_ns = call.deadline_ns - lane.now_ns
+    return left_ns <= 0 or (
+        left_ns < DEADLINE_CLOSE_NS and monotonic_ns_nb(lane.timespec) >= call.deadline_ns
+    )
 
 
 @kernel
@@ -74,7 +85,7 @@ def _may_be_judged_nb(lane: Any, call: Any) -> bool:
         refuse_with_nb(lane, call, UNAUTHENTICATED, T_CERTIFICATE_EXPIRED)
     elif call.method in (METHOD_WATCH_DIRECTIVES, METHOD_ACK_DIRECTIVE):
         refuse_with_nb(lane, call, UNIMPLEMENTED, T_NO_DIRECTIVES)
-    elif call.deadline_ns != 0 and lane.now_ns >= call.deadline_ns:
+    elif call.deadline_ns != 0 and _is_late_nb(lane, call):
         refuse_with_nb(lane, call, DEADLINE_EXCEEDED, T_TOO_LATE)
     elif lane.is_ready == 0 and call.method != METHOD_DECIDE_STREAM:
         refuse_with_nb(lane, call, UNAVAILABLE, T_NOT_READY)
@@ -119,14 +130,14 @@ def _finish_unary_nb(lane: Any, wire: Any, call: Any, address: int, outcome: int
 
 
 @routine
-def _judge_unary_nb(lane: Any, state: Any, models: Any, wire: Any, call: Any, address: int) -> None:
+def _judge_unary_nb(lane: Any, state: Any, wire: Any, call: Any, address: int) -> None:
     wire.may_wait = call.parked_until_ns == 0 or lane.now_ns < call.parked_until_ns
     length, received_ns = call.message_bytes, call.received_ns
     out = call.output + PREFIX_BYTES
     if call.method == METHOD_DECIDE:
-        outcome = answer_decide_nb(state, models, wire, call.input, length, received_ns, LIVE, out)
+        outcome = answer_decide_nb(state, wire, call.input, length, received_ns, LIVE, out)
     elif call.method == METHOD_DECIDE_BATCH:
-        outcome = answer_batch_nb(state, models, wire, call.input, length, received_ns, LIVE, out)
+        outcome = answer_batch_nb(state, wire, call.input, length, received_ns, LIVE, out)
     else:
         outcome = answer_report_nb(state, wire, call.input, length, received_ns, out)
     _finish_unary_nb(lane, wire, call, address, outcome)
@@ -147,15 +158,14 @@ def _holds_message_nb(lane: Any, call: Any) -> bool:
 
 
 @routine
-def _judge_stream_nb(
-    lane: Any, state: Any, models: Any, wire: Any, call: Any, address: int
-) -> None:
+def _judge_stream_nb(lane: Any, state: Any, wire: Any, call: Any, address: int) -> None:
     """Answer the messages of a stream in order, as long as there is room for the answers."""
     call.state = CALL_READING
     items = 0
     while _holds_message_nb(lane, call):
         if call.output_size - call.output_to < STREAM_ANSWER_BYTES_MAX:
             lane.streams_paused += 1
+            call.partial_since_ns = 0  # the peer owes us nothing: it is the answers that wait
             return  # the data source queues the call again once the peer has read
         if items == STREAM_TURN_ITEMS:
             queue_call_nb(lane, address)
@@ -164,7 +174,7 @@ def _judge_stream_nb(
         at = call.input + call.input_from + PREFIX_BYTES
         out = call.output + call.output_to + PREFIX_BYTES
         outcome = answer_stream_item_nb(
-            state, models, wire, at, call.message_bytes, call.received_ns, LIVE, out, lane.is_ready
+            state, wire, at, call.message_bytes, call.received_ns, LIVE, out, lane.is_ready
         )
         if outcome == WAIT:
             park_call_nb(lane, address)
@@ -199,16 +209,16 @@ def _rest_stream_nb(lane: Any, call: Any, address: int) -> None:
 
 
 @routine
-def judge_call_nb(lane: Any, state: Any, models: Any, wire: Any, call: Any, address: int) -> bool:
+def judge_call_nb(lane: Any, state: Any, wire: Any, call: Any, address: int) -> bool:
     """Judge one call; tell whether it is an errand that Python has to answer."""
     method = call.method
     if method in (METHOD_HEALTH_CHECK, METHOD_HEALTH_WATCH):
         answer_health_nb(lane, call, address)
     elif _may_be_judged_nb(lane, call):
         if method == METHOD_DECIDE_STREAM:
-            _judge_stream_nb(lane, state, models, wire, call, address)
+            _judge_stream_nb(lane, state, wire, call, address)
         elif method == METHOD_SYNC_ACCOUNT:
             return True
         else:
-            _judge_unary_nb(lane, state, models, wire, call, address)
+            _judge_unary_nb(lane, state, wire, call, address)
     return False

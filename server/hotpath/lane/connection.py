@@ -17,6 +17,7 @@ from server.hotpath.lane.foreign import (
     session_want_read,
     session_want_write,
     setsockopt,
+    shutdown,
     ssl_free,
     ssl_pending,
     ssl_shutdown,
@@ -56,6 +57,7 @@ _INITIAL_WINDOW_SIZE: Final = 4
 _MAX_HEADER_LIST_SIZE: Final = 6
 _IPPROTO_TCP: Final = 6
 _TCP_NODELAY: Final = 1
+_SHUT_WR: Final = 1
 
 
 @kernel
@@ -169,6 +171,25 @@ def _send_nb(lane: Any, connection: Any, source: int, count: int) -> int:
 
 
 @routine
+def _part_nb(lane: Any, address: int) -> None:
+    """End our side after the last word; the peer closes when it has read that.
+
+    Closing at once would answer a request that is on its way with a reset, and its caller could not
+    know that nobody looked at it.
+    """
+    connection = connection_at(address)
+    if connection.goaway == 0:
+        close_connection_nb(lane, address)
+        return
+    if connection.parted_ns == 0:
+        connection.parted_ns = lane.now_ns
+        if connection.ssl != 0:
+            ssl_shutdown(connection.ssl)
+        shutdown(connection.fd, i64(_SHUT_WR))
+    watch_connection_nb(lane, address, i64(EPOLL_IN))
+
+
+@routine
 def flush_connection_nb(lane: Any, address: int) -> None:
     """Send what is ready; keep what the socket does not take, and then stop reading."""
     connection = connection_at(address)
@@ -195,8 +216,10 @@ def flush_connection_nb(lane: Any, address: int) -> None:
             break
     session = connection.session
     over = session_want_read(session) == 0 and session_want_write(session) == 0
-    if connection.must_close != 0 or (over and connection.unsent_to == 0):
+    if connection.must_close != 0:
         close_connection_nb(lane, address)
+    elif over and connection.unsent_to == 0:
+        _part_nb(lane, address)
     else:
         watch_connection_nb(
             lane, address, i64(EPOLL_OUT) if connection.unsent_to > 0 else i64(EPOLL_IN)
@@ -232,7 +255,7 @@ def close_connection_nb(lane: Any, address: int) -> None:
     if connection.session != 0:
         session_del(connection.session)
     if connection.ssl != 0:
-        if connection.state == CONNECTION_OPEN:
+        if connection.state == CONNECTION_OPEN and connection.parted_ns == 0:
             ssl_shutdown(connection.ssl)
         ssl_free(connection.ssl)
     close(connection.fd)

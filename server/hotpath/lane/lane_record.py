@@ -89,6 +89,7 @@ LANE: Final = packed_dtype(
     # --- queues ---
     ("queue_first", (_I8, (3,))),  # calls: QUEUE_*
     ("queue_last", (_I8, (3,))),
+    ("said_health", _I8),  # what the watchers were told; an errand may fall between two changes
     ("parked_version", _I8),  # state version when they were last looked at
     ("touched_first", _I8),
     ("errand", _I8),  # call that Python has to answer

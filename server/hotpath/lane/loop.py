@@ -114,7 +114,7 @@ def _take_events_nb(lane: Any, count: int) -> int:
 
 
 @routine
-def _judge_calls_nb(lane: Any, state: Any, models: Any, wire: Any) -> bool:
+def _judge_calls_nb(lane: Any, state: Any, wire: Any) -> bool:
     """Judge what is ready and one heavy call; tell whether Python has an errand."""
     last = lane.queue_last[QUEUE_READY]
     while True:
@@ -123,7 +123,7 @@ def _judge_calls_nb(lane: Any, state: Any, models: Any, wire: Any) -> bool:
             break
         call = call_at(address)
         touch_connection_nb(lane, call.connection)
-        judge_call_nb(lane, state, models, wire, call, address)
+        judge_call_nb(lane, state, wire, call, address)
         if address == last:
             break  # streams may have queued themselves again
     address = next_call_nb(lane, QUEUE_HEAVY)
@@ -131,8 +131,9 @@ def _judge_calls_nb(lane: Any, state: Any, models: Any, wire: Any) -> bool:
         return False
     call = call_at(address)
     touch_connection_nb(lane, call.connection)
-    if judge_call_nb(lane, state, models, wire, call, address):
+    if judge_call_nb(lane, state, wire, call, address):
         lane.errand = address
+        call.queued = 1  # should its stream close meanwhile, it is freed after the errand
         return True
     return False
 
@@ -157,11 +158,13 @@ def _drain_nb(lane: Any) -> bool:
         sweep_nb(lane)
         flush_touched_nb(lane)
     late = lane.now_ns - lane.draining_since_ns > lane.drain_ns_max
-    if lane.stop != _STOP_NOW and not late and lane.connections_now > 0 and lane.calls_now > 0:
+    if lane.stop != _STOP_NOW and not late and lane.connections_now > 0:
         return False
     for number in range(lane.connections_fresh):
         address = lane.connections + number * i64(CONNECTION_BYTES)
         close_connection_nb(lane, address)
+    for queue in (QUEUE_READY, QUEUE_HEAVY, QUEUE_PARKED):
+        next_call_nb(lane, queue)  # all of them are gone: it frees them and finds none
     return True
 
 
@@ -175,17 +178,15 @@ def _accept_nb(lane: Any, waiting: int) -> None:
 
 
 @entry
-def serve_nb(lane: Any, state: Any, models: Any, wire: Any, ring: Any) -> int:
+def serve_nb(lane: Any, state: Any, wire: Any, ring: Any) -> int:
     """Serve until stopped or until an errand; returns STOPPED or ERRAND.
 
     Args:
         lane: LANE record, prepared by `server.hotpath.lane.memory.new_lane`.
         state: MEMORY record of the engine.
-        models: Tables of the lowered models.
         wire: WIRE record.
         ring: RING record of changes.
     """
-    said_health = lane.health
     while True:
         count = epoll_wait(lane.epoll_fd, lane.events, i64(EVENTS_MAX), _sleep_ms_nb(lane, ring))
         _see_time_nb(lane)
@@ -196,9 +197,9 @@ def serve_nb(lane: Any, state: Any, models: Any, wire: Any, ring: Any) -> int:
         waiting = _take_events_nb(lane, i64(count))
         collect_judgements_nb(lane)
         wake_parked_nb(lane, engine_of(state).state_version)
-        errand = _judge_calls_nb(lane, state, models, wire)
-        if lane.health != said_health:
-            said_health = lane.health
+        errand = _judge_calls_nb(lane, state, wire)
+        if lane.health != lane.said_health:
+            lane.said_health = lane.health
             tell_watchers_nb(lane)
         if lane.now_ns - lane.swept_ns >= SWEEP_INTERVAL_NS:
             take_reading_nb(state, lane.received_ns)
@@ -206,7 +207,7 @@ def serve_nb(lane: Any, state: Any, models: Any, wire: Any, ring: Any) -> int:
         flush_touched_nb(lane)
         if waiting != 0:
             _accept_nb(lane, waiting)
-        if lane.stop != 0 and _drain_nb(lane):
-            return STOPPED
         if errand:
             return ERRAND
+        if lane.stop != 0 and _drain_nb(lane):
+            return STOPPED

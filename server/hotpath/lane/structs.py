@@ -66,6 +66,7 @@ CONNECTION: Final = packed_dtype(
     ("active_ns", _I8),  # last byte in or out
     ("greeted", _I8),  # 1: the peer's SETTINGS have come
     ("goaway", _I8),  # 1: told that no new call is taken
+    ("parted_ns", _I8),  # monotonic; since when all is said and the peer is to close; 0: not yet
     ("first_call", _I8),  # list of its calls
     ("calls", _I8),
     ("pool_use", (_I8, (3,))),  # buffers it holds, by pool

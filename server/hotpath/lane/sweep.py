@@ -7,7 +7,7 @@ from typing import Any, Final
 from server.hotpath.jit import i64, kernel, routine
 from server.hotpath.lane.accept import listen_nb
 from server.hotpath.lane.connection import close_connection_nb, say_goodbye_nb
-from server.hotpath.lane.foreign import session_get_last_proc_stream_id
+from server.hotpath.lane.foreign import session_get_last_proc_stream_id, submit_rst_stream
 from server.hotpath.lane.handshake import ask_judge_nb
 from server.hotpath.lane.judging import NO_CELL
 from server.hotpath.lane.pool import CONNECTION_BYTES
@@ -27,6 +27,9 @@ from server.hotpath.lane.structs import (
 from server.hotpath.lane.texts import DEADLINE_EXCEEDED, OK, T_TOO_LATE, T_UNFINISHED
 
 SWEEP_INTERVAL_NS: Final = 100_000_000
+# Longest wait for a peer to close after our last word.
+PARTING_NS_MAX: Final = 1_000_000_000
+_CANCEL: Final = 8
 
 
 @kernel
@@ -40,6 +43,16 @@ def _is_unfinished_nb(lane: Any, call: Any) -> bool:
 
 
 @kernel
+def _is_untaken_nb(lane: Any, call: Any) -> bool:
+    """Tell whether the one answer of a call has waited too long for a window of its peer."""
+    if call.finished == 0 or call.method == METHOD_DECIDE_STREAM:
+        return False
+    if call.partial_since_ns == 0:
+        call.partial_since_ns = lane.now_ns  # first seen waiting: the call is read, so it is free
+    return lane.now_ns - call.partial_since_ns > lane.request_ns_max
+
+
+@kernel
 def _sweep_call_nb(lane: Any, address: int) -> None:
     call = call_at(address)
     if call.state == CALL_READING and call.deadline_ns != 0 and lane.now_ns >= call.deadline_ns:
@@ -47,6 +60,12 @@ def _sweep_call_nb(lane: Any, address: int) -> None:
         touch_connection_nb(lane, call.connection)
     elif _is_unfinished_nb(lane, call):
         refuse_with_nb(lane, call, DEADLINE_EXCEEDED, T_UNFINISHED)
+        touch_connection_nb(lane, call.connection)
+    elif _is_untaken_nb(lane, call):
+        # Or a few peers that open no window would hold every large buffer.
+        lane.calls_cancelled += 1
+        submit_rst_stream(connection_at(call.connection).session, 0, call.stream_id, _CANCEL)
+        call.partial_since_ns = lane.now_ns
         touch_connection_nb(lane, call.connection)
     elif lane.draining_since_ns != 0 and call.finished == 0:
         if call.method == METHOD_DECIDE_STREAM and call.state == CALL_READING:
@@ -87,9 +106,15 @@ def _sweep_connection_nb(lane: Any, address: int) -> None:
         return
     if connection.state == CONNECTION_JUDGING and connection.judge_cell == NO_CELL:
         ask_judge_nb(lane, address)
-    if connection.state != CONNECTION_OPEN:
-        return
     draining = lane.draining_since_ns != 0
+    if connection.state != CONNECTION_OPEN:
+        if draining:
+            close_connection_nb(lane, address)  # nothing was asked yet
+        return
+    if connection.parted_ns != 0:
+        if lane.now_ns - connection.parted_ns > PARTING_NS_MAX:
+            close_connection_nb(lane, address)
+        return
     idle = quiet_ns > lane.idle_ns_max
     if idle and _holds_answers_nb(connection):
         lane.connections_timed_out += 1

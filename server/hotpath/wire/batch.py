@@ -69,7 +69,6 @@ def _look_over_nb(wire: Any, address: int, length: int) -> Any:
 @routine
 def _answer_each_nb(
     state: Any,
-    models: Any,
     wire: Any,
     address: int,
     end: int,
@@ -85,9 +84,7 @@ def _answer_each_nb(
             continue
         answered, field = i64(REFUSED), i64(f.BATCH_RESULT_RESPONSE)
         if read_request_nb(state, wire, content, length):
-            answered = answer_read_request_nb(
-                state, models, wire, received_ns, decided_ns, wire.answer
-            )
+            answered = answer_read_request_nb(state, wire, received_ns, decided_ns, wire.answer)
         if answered == REFUSED:
             answered = put_error_nb(wire.answer, wire) - wire.answer
             field = i64(f.BATCH_RESULT_ERROR)
@@ -98,7 +95,6 @@ def _answer_each_nb(
 @routine
 def answer_batch_nb(
     state: Any,
-    models: Any,
     wire: Any,
     address: int,
     length: int,
@@ -122,8 +118,5 @@ def answer_batch_nb(
     wire.may_wait = 0  # from here on a state that is too old is an item's own error
     end = address + length
     if together:
-        return (
-            answer_together_nb(state, models, wire, address, end, received_ns, decided_ns, out)
-            - out
-        )
-    return _answer_each_nb(state, models, wire, address, end, received_ns, decided_ns, out) - out
+        return answer_together_nb(state, wire, address, end, received_ns, decided_ns, out) - out
+    return _answer_each_nb(state, wire, address, end, received_ns, decided_ns, out) - out

@@ -10,9 +10,10 @@ from server.hotpath.jit import i64, kernel, routine
 from server.hotpath.lane.foreign import realtime_ns_nb
 from server.hotpath.memory import decision_of, engine_of, request_of
 from server.hotpath.records import CONFLICT, DECIDED, REPEATED
-from server.hotpath.wire.decode import begin_message_nb, pack_request_nb, scan_message_nb
+from server.hotpath.wire.decode import begin_message_nb, scan_message_nb
 from server.hotpath.wire.memory_of_answers import load_answer_nb, store_answer_nb
 from server.hotpath.wire.outcome import REFUSED, WAIT
+from server.hotpath.wire.packing import pack_request_nb
 from server.hotpath.wire.refusals import (
     ANSWER_GONE,
     N_REQUEST,
@@ -58,8 +59,8 @@ def server_ns_nb(wire: Any, received_ns: int, decided_ns: int) -> int:
     return decided_ns - received_ns
 
 
-@routine
-def judge_request_nb(state: Any, models: Any, wire: Any, received_ns: int) -> int:
+@kernel
+def judge_request_nb(state: Any, wire: Any, received_ns: int) -> int:
     """Pack and judge the request that was read.
 
     Returns DECIDED, REPEATED, REFUSED or WAIT.
@@ -71,7 +72,7 @@ def judge_request_nb(state: Any, models: Any, wire: Any, received_ns: int) -> in
             return i64(WAIT)
         refuse_fixed_nb(wire, i64(STATE_TOO_OLD))
         return i64(REFUSED)
-    outcome = decide_nb(state, models, received_ns)
+    outcome = decide_nb(state, received_ns)
     if outcome in (DECIDED, REPEATED):
         return i64(outcome)
     decision = decision_of(state)
@@ -84,12 +85,10 @@ def judge_request_nb(state: Any, models: Any, wire: Any, received_ns: int) -> in
 
 @routine
 def finish_decision_nb(
-    state: Any, models: Any, wire: Any, decision: Any, explain: int, server_ns: int, out: int
+    state: Any, wire: Any, decision: Any, explain: int, server_ns: int, out: int
 ) -> int:
     """Encode, count and remember a new answer; return its length."""
-    end = put_response_nb(
-        out, state, models, decision, wire.durability, explain, server_ns, wire.scratch
-    )
+    end = put_response_nb(out, state, decision, wire.durability, explain, server_ns, wire.scratch)
     wire.verdicts[decision.verdict] += 1
     store_answer_nb(state, wire, decision.idempotency_row, out, end - out)
     return end - out
@@ -106,26 +105,25 @@ def repeat_answer_nb(state: Any, wire: Any, row: int, out: int) -> int:
     return length
 
 
-@routine
+@kernel
 def answer_read_request_nb(
-    state: Any, models: Any, wire: Any, received_ns: int, decided_ns: int, out: int
+    state: Any, wire: Any, received_ns: int, decided_ns: int, out: int
 ) -> int:
     """Answer the request that was read; returns as `answer_decide_nb`."""
-    outcome = judge_request_nb(state, models, wire, received_ns)
+    outcome = judge_request_nb(state, wire, received_ns)
     decision = decision_of(state)
     if outcome == DECIDED:
         server_ns = server_ns_nb(wire, received_ns, decided_ns)
         explain = request_of(state).explain
-        return finish_decision_nb(state, models, wire, decision, explain, server_ns, out)
+        return finish_decision_nb(state, wire, decision, explain, server_ns, out)
     if outcome == REPEATED:
         return repeat_answer_nb(state, wire, decision.idempotency_row, out)
     return outcome
 
 
-@routine
+@kernel
 def answer_decide_nb(
     state: Any,
-    models: Any,
     wire: Any,
     address: int,
     length: int,
@@ -137,7 +135,6 @@ def answer_decide_nb(
 
     Args:
         state: MEMORY record of the engine.
-        models: Tables of the lowered models.
         wire: WIRE record.
         address: Of the message.
         length: Of the message, bytes.
@@ -153,4 +150,4 @@ def answer_decide_nb(
         return i64(REFUSED)
     if not read_request_nb(state, wire, address, length):
         return i64(REFUSED)
-    return answer_read_request_nb(state, models, wire, received_ns, decided_ns, out)
+    return answer_read_request_nb(state, wire, received_ns, decided_ns, out)

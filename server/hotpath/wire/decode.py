@@ -1,18 +1,16 @@
 """A protobuf message into an engine record: one loop, driven by the table of its fields.
 
 Two steps: `scan_message_nb` takes in numbers and notes where texts stand, and may run over several
-pieces of one message, which merge; `pack_message_nb` then checks and copies the texts. Unknown
+pieces of one message, which merge; `packing.py` then checks and copies the texts. Unknown
 fields, and known ones of another wire type, are skipped; the last of several values wins.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from server.hotpath.intrinsics import load_long, store_long
 from server.hotpath.jit import i64, kernel, routine
-from server.hotpath.layout import ID_BYTES_MAX, SECOND_NS
-from server.hotpath.records import P_RANGE
 from server.hotpath.wire.fields import (
     BOOL,
     DOUBLE,
@@ -23,34 +21,19 @@ from server.hotpath.wire.fields import (
     TIMESTAMP_SECONDS,
     UNSIGNED,
 )
-from server.hotpath.wire.refusals import (
-    P_LONG_ID,
-    P_LONG_SYMBOL,
-    P_TIME,
-    P_ZERO_BYTE,
-    refuse_field_nb,
-)
-from server.hotpath.wire.scan import FIXED64, LENGTH, MALFORMED, VARINT, read_field_nb
+from server.hotpath.wire.scan import DEPTH_MAX, FIXED64, LENGTH, MALFORMED, VARINT, read_field_nb
 from server.hotpath.wire.tables import (
     KIND,
     NAME,
     NUMBERS,
     OFFSET,
-    PREFIX,
     PRESENT,
     PRESENT_AT,
     RECORD_BYTES,
     TEXT_COUNT,
     TEXT_ROW,
-    TEXTS,
-    TIME_AT,
-    TIME_NAME,
-    UNSIGNED_AT,
-    UNSIGNED_NAME,
 )
-from server.hotpath.wire.text import is_text_nb, pack_text_nb
-
-_SECONDS_MAX: Final = (2**63 - 1) // SECOND_NS
+from server.hotpath.wire.text import is_text_nb
 
 
 @kernel
@@ -80,8 +63,6 @@ def _scan_time_nb(wire: Any, address: int, length: int, depth: int) -> bool:
     while address < end:
         number, wire_type, value, _, address = read_field_nb(address, end, depth, wire.open_numbers)
         if address == MALFORMED or number == 0:
-            return False
-        if number == 0:
             return False
         if wire_type == VARINT and number == TIMESTAMP_SECONDS:
             wire.seconds = value
@@ -143,7 +124,6 @@ def scan_message_nb(
         is_good &= number != 0
         kind = KIND[message, number] if number < NUMBERS else i64(0)
         if kind == 0:
-            is_good &= number != 0
             continue
         if wire_type == FIXED64 and kind == DOUBLE:
             store_long(record + OFFSET[message, number], load_long(content))
@@ -156,61 +136,15 @@ def scan_message_nb(
     return is_good and wire.bad_text == 0
 
 
-@kernel
-def _pack_time_nb(wire: Any, message: int, record: int) -> bool:
-    if wire.has_time == 0:
+@routine
+def scan_inner_message_nb(wire: Any, message: int, record: int, address: int, length: int) -> bool:
+    """Take in a message that is a field of another; tell whether it is well formed.
+
+    Its nesting counts for both. When it is refused, a text that is not UTF-8 is looked for in it
+    as in a message of its own.
+    """
+    depth = i64(DEPTH_MAX - 1)
+    if scan_message_nb(wire, message, record, address, length, depth):
         return True
-    seconds, nanos = wire.seconds, wire.nanos
-    total_ns = seconds * i64(SECOND_NS) + nanos
-    in_range = 0 <= seconds <= _SECONDS_MAX and 0 <= nanos < SECOND_NS and total_ns > 0
-    if not in_range:
-        refuse_field_nb(wire, PREFIX[message], TIME_NAME[message], i64(P_TIME))
-        return False
-    store_long(record + TIME_AT[message], total_ns)
-    return True
-
-
-@kernel
-def _pack_texts_nb(wire: Any, message: int, record: int) -> bool:
-    for row in range(TEXT_COUNT[message]):
-        size = wire.text_bytes[row]
-        if size == 0:
-            continue
-        name, room = TEXTS[message, row, 0], TEXTS[message, row, 1]
-        if size > room:
-            problem = i64(P_LONG_ID if room == ID_BYTES_MAX else P_LONG_SYMBOL)
-            refuse_field_nb(wire, PREFIX[message], name, problem)
-            return False
-        if not pack_text_nb(wire.text_at[row], size, record + TEXTS[message, row, 2]):
-            refuse_field_nb(wire, PREFIX[message], name, i64(P_ZERO_BYTE))
-            return False
-    return True
-
-
-@kernel
-def _check_unsigned_nb(wire: Any, message: int, record: int) -> bool:
-    # Beyond 2^63 − 1 it has come out negative.
-    if load_long(record + UNSIGNED_AT[message]) < 0:
-        refuse_field_nb(wire, PREFIX[message], UNSIGNED_NAME[message], i64(P_RANGE))
-        return False
-    return True
-
-
-@routine
-def pack_request_nb(wire: Any, message: int, record: int) -> bool:
-    """Check what a DecideRequest cannot pack and copy its texts; refuse it by name if it must."""
-    return (
-        _pack_texts_nb(wire, message, record)
-        and _pack_time_nb(wire, message, record)
-        and _check_unsigned_nb(wire, message, record)
-    )
-
-
-@routine
-def pack_report_nb(wire: Any, message: int, record: int) -> bool:
-    """Do the same for an ExecutionReport, whose time is checked first."""
-    return (
-        _pack_time_nb(wire, message, record)
-        and _pack_texts_nb(wire, message, record)
-        and _check_unsigned_nb(wire, message, record)
-    )
+    scan_message_nb(wire, message, record, address, length, i64(DEPTH_MAX))
+    return False

@@ -18,10 +18,11 @@ from server.hotpath.records import (
 from server.hotpath.reports import report_nb
 from server.hotpath.wire import fields as f
 from server.hotpath.wire.decision import refuse_malformed_nb
-from server.hotpath.wire.decode import begin_message_nb, pack_report_nb, scan_message_nb
+from server.hotpath.wire.decode import begin_message_nb, scan_inner_message_nb
 from server.hotpath.wire.encode import put_double_nb, put_number_nb
 from server.hotpath.wire.numbers import nearest_nb
 from server.hotpath.wire.outcome import REFUSED
+from server.hotpath.wire.packing import pack_report_nb
 from server.hotpath.wire.refusals import (
     IN_REPORT,
     N_REPORT,
@@ -55,8 +56,7 @@ def _read_report_nb(state: Any, wire: Any, address: int, length: int) -> bool:
         is_good &= number != 0
         if number == f.REPORT_EXECUTION_REQUEST_REPORT and wire_type == LENGTH:
             found = True
-            depth = i64(DEPTH_MAX - 1)
-            is_good &= scan_message_nb(wire, i64(IS_REPORT), state.report, content, value, depth)
+            is_good &= scan_inner_message_nb(wire, i64(IS_REPORT), state.report, content, value)
     if not is_good or wire.bad_text != 0:
         refuse_malformed_nb(wire, i64(IN_REPORT))
         return False

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from server.hotpath.intrinsics import address_of, store_byte
+from server.hotpath.intrinsics import address_of, address_reference, store_byte
 from server.hotpath.jit import i64, kernel, routine
 from server.hotpath.layout import MICROS, MILLISECOND_NS, POLICY, PPM
 from server.hotpath.memory import policy_of
@@ -52,6 +52,8 @@ _DIGEST_BYTES: Final = 32
 _SLOT_BYTES: Final = MODEL_SLOT.itemsize
 _SLOT_DIGEST: Final[int] = MODEL_SLOT.fields["digest"][1]  # type: ignore[index]
 _POLICY_DIGEST: Final[int] = POLICY.fields["digest"][1]  # type: ignore[index]
+
+_slot_at = address_reference(MODEL_SLOT)
 
 
 @kernel
@@ -115,9 +117,10 @@ def _put_sizes_nb(out: int, decision: Any) -> int:
 
 
 @kernel
-def _put_model_nb(out: int, models: Any, slot: int) -> int:
-    out = put_version_nb(out, i64(f.DECIDE_RESPONSE_MODEL_VERSION), models.slots[slot]["version"])
-    digest = models.slots.ctypes.data + slot * i64(_SLOT_BYTES) + _SLOT_DIGEST
+def _put_model_nb(out: int, slot: int) -> int:
+    version = _slot_at(slot).version
+    out = put_version_nb(out, i64(f.DECIDE_RESPONSE_MODEL_VERSION), version)
+    digest = slot + _SLOT_DIGEST
     return put_bytes_nb(out, i64(f.DECIDE_RESPONSE_MODEL_DIGEST), digest, i64(_DIGEST_BYTES))
 
 
@@ -139,7 +142,6 @@ def _put_policy_nb(out: int, state: Any) -> int:
 def put_response_nb(
     out: int,
     state: Any,
-    models: Any,
     decision: Any,
     durability: int,
     explain: int,
@@ -151,7 +153,6 @@ def put_response_nb(
     Args:
         out: Address with room for ANSWER_BYTES_MAX.
         state: MEMORY record, right after the decision.
-        models: Tables of the lowered models.
         decision: DECISION record that holds an answer.
         durability: riskgate.v1.Durability.
         explain: Not 0: every check is listed.
@@ -172,7 +173,7 @@ def put_response_nb(
     if decision.breaker_count != 0:
         out = put_breakers_nb(out, state, decision, scratch)
     if decision.known & KNOWN_MODEL:
-        out = _put_model_nb(out, models, decision.model_slot)
+        out = _put_model_nb(out, state.model_slots + decision.model_slot * i64(_SLOT_BYTES))
     out = _put_policy_nb(out, state)
     out = put_number_nb(out, i64(f.DECIDE_RESPONSE_MODE), decision.mode)
     out = put_number_nb(out, i64(f.DECIDE_RESPONSE_DURABILITY), durability)

@@ -8,7 +8,7 @@ from server.hotpath.jit import i64, kernel, routine
 from server.hotpath.records import P_REQUIRED
 from server.hotpath.wire import fields as f
 from server.hotpath.wire.decision import answer_read_request_nb, refuse_malformed_nb
-from server.hotpath.wire.decode import begin_message_nb, scan_message_nb
+from server.hotpath.wire.decode import begin_message_nb, scan_inner_message_nb
 from server.hotpath.wire.encode import put_number_nb
 from server.hotpath.wire.item import put_error_nb, put_message_field_nb
 from server.hotpath.wire.outcome import REFUSED, WAIT
@@ -48,8 +48,7 @@ def _read_item_nb(state: Any, wire: Any, address: int, length: int) -> bool:
             echoed = i64(0)  # what a refused message echoes: its last field of this number
         elif number == f.DECIDE_STREAM_REQUEST_REQUEST and wire_type == LENGTH:
             found = True
-            depth = i64(DEPTH_MAX - 1)
-            is_good &= scan_message_nb(wire, i64(IS_REQUEST), state.request, content, value, depth)
+            is_good &= scan_inner_message_nb(wire, i64(IS_REQUEST), state.request, content, value)
     wire.tag = tag if found and is_good else echoed
     wire.echoed_tag = echoed
     if not is_good or wire.bad_text != 0:
@@ -62,7 +61,6 @@ def _read_item_nb(state: Any, wire: Any, address: int, length: int) -> bool:
 @routine
 def _answer_item_nb(
     state: Any,
-    models: Any,
     wire: Any,
     address: int,
     length: int,
@@ -78,13 +76,12 @@ def _answer_item_nb(
         return i64(REFUSED)
     if not read:
         return i64(REFUSED)
-    return answer_read_request_nb(state, models, wire, received_ns, decided_ns, wire.answer)
+    return answer_read_request_nb(state, wire, received_ns, decided_ns, wire.answer)
 
 
 @routine
 def answer_stream_item_nb(
     state: Any,
-    models: Any,
     wire: Any,
     address: int,
     length: int,
@@ -99,9 +96,7 @@ def answer_stream_item_nb(
         Length of the DecideStreamResponse at `out`, or WAIT. Other arguments and the room at `out`
         as for `answer_decide_nb`, and 32 bytes more.
     """
-    answered = _answer_item_nb(
-        state, models, wire, address, length, received_ns, decided_ns, is_ready
-    )
+    answered = _answer_item_nb(state, wire, address, length, received_ns, decided_ns, is_ready)
     if answered == WAIT:
         return i64(WAIT)
     end = put_number_nb(out, i64(f.DECIDE_STREAM_RESPONSE_TAG), wire.tag)

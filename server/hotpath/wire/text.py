@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from server.hotpath.intrinsics import load_byte, load_long, store_byte, store_long
+from server.hotpath.intrinsics import load_byte, load_half, load_long, store_long
 from server.hotpath.jit import i64, kernel, routine
 
 # One bit of every byte: 0x80 and 0x01 repeated, as int64.
@@ -13,15 +13,30 @@ _LOW_BITS: Final = 72_340_172_838_076_673
 
 
 @kernel
+def _last_word_nb(address: int, length: int) -> int:
+    """Return what is left of text after its whole words, zero padded; nothing else is read.
+
+    One word in a register: bytes stored one by one would stall whoever reads the word next.
+    """
+    rest = length & 7
+    if rest == 0:
+        return i64(0)
+    if length >= 8:
+        # The last eight bytes, without those that an earlier word has.
+        kept = (i64(1) << (8 * rest)) - 1
+        return (load_long(address + length - 8) >> (64 - 8 * rest)) & kept
+    if rest >= 4:
+        return load_half(address) | (load_half(address + rest - 4) << (8 * (rest - 4)))
+    middle, last = rest >> 1, rest - 1
+    word = load_byte(address) | (load_byte(address + middle) << (8 * middle))
+    return word | (load_byte(address + last) << (8 * last))
+
+
+@kernel
 def _is_ascii_nb(address: int, length: int) -> bool:
-    seen = i64(0)
-    position = i64(0)
-    while position + 8 <= length:
+    seen = _last_word_nb(address, length)
+    for position in range(0, length & ~7, 8):
         seen |= load_long(address + position)
-        position += 8
-    while position < length:
-        seen |= load_byte(address + position)
-        position += 1
     return (seen & _HIGH_BITS) == 0
 
 
@@ -88,18 +103,17 @@ def pack_text_nb(source: int, length: int, target: int) -> bool:
         length: Bytes, at most the room of the target.
         target: Address of the words.
     """
-    position = i64(0)
+    whole = length & ~7
     clean = True
-    while position + 8 <= length:
+    for position in range(0, whole, 8):
         word = load_long(source + position)
         clean &= not _has_zero_byte_nb(word)
         store_long(target + position, word)
-        position += 8
-    while position < length:
-        byte = load_byte(source + position)
-        clean &= byte != 0
-        store_byte(target + position, byte)
-        position += 1
+    if whole < length:
+        word = _last_word_nb(source, length)
+        store_long(target + whole, word)
+        # The padding behind the text is no zero byte of the text.
+        clean &= not _has_zero_byte_nb(word | (i64(_LOW_BITS) << (8 * (length & 7))))
     return clean
 
 
@@ -107,6 +121,8 @@ def pack_text_nb(source: int, length: int, target: int) -> bool:
 def text_length_nb(address: int, bytes_max: int) -> int:
     """Return the length of zero-padded text in words."""
     length = i64(0)
+    while length < bytes_max and not _has_zero_byte_nb(load_long(address + length)):
+        length += 8
     while length < bytes_max and load_byte(address + length) != 0:
         length += 1
     return length

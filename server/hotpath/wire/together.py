@@ -59,7 +59,6 @@ def _decision_nb(wire: Any, item: int) -> Any:
 @routine
 def _judge_item_nb(
     state: Any,
-    models: Any,
     wire: Any,
     item: int,
     content: int,
@@ -74,7 +73,7 @@ def _judge_item_nb(
             # Taking such an answer back would have to bring the replaced hold back too.
             refuse_fixed_nb(wire, i64(REPLACES_TOGETHER))
         else:
-            outcome = judge_request_nb(state, models, wire, received_ns)
+            outcome = judge_request_nb(state, wire, received_ns)
     judged.outcome = outcome
     if outcome == REFUSED:
         error = address_of(judged) + _ERROR_OFFSET
@@ -134,7 +133,7 @@ def _deny_nb(state: Any, decision: Any) -> None:
 
 
 @routine
-def _answer_item_nb(state: Any, models: Any, wire: Any, item: int, denied: bool, out: int) -> int:
+def _answer_item_nb(state: Any, wire: Any, item: int, denied: bool, out: int) -> int:
     judged, decision = _judged_nb(wire, item), _decision_nb(wire, item)
     if judged.outcome == REFUSED:
         error = address_of(judged) + _ERROR_OFFSET
@@ -149,7 +148,7 @@ def _answer_item_nb(state: Any, models: Any, wire: Any, item: int, denied: bool,
         if denied and decision.verdict != VERDICT_DENY:
             _deny_nb(state, decision)
         answered = finish_decision_nb(
-            state, models, wire, decision, judged.explain, judged.server_ns, wire.answer
+            state, wire, decision, judged.explain, judged.server_ns, wire.answer
         )
     return put_result_of_nb(out, i64(f.BATCH_RESULT_RESPONSE), wire.answer, answered)
 
@@ -157,7 +156,6 @@ def _answer_item_nb(state: Any, models: Any, wire: Any, item: int, denied: bool,
 @routine
 def answer_together_nb(
     state: Any,
-    models: Any,
     wire: Any,
     address: int,
     end: int,
@@ -172,9 +170,9 @@ def answer_together_nb(
             address, end, i64(DEPTH_MAX), wire.open_numbers
         )
         if number == f.DECIDE_BATCH_REQUEST_REQUESTS and wire_type == LENGTH:
-            _judge_item_nb(state, models, wire, items, content, length, received_ns, decided_ns)
+            _judge_item_nb(state, wire, items, content, length, received_ns, decided_ns)
             items += 1
     denied = _is_denied_nb(state, wire, items)
     for item in range(items):
-        out = _answer_item_nb(state, models, wire, i64(item), denied, out)
+        out = _answer_item_nb(state, wire, i64(item), denied, out)
     return out

@@ -1,4 +1,4 @@
-"""Random messages of the decision port: records of the random world as protobuf, whole or spoilt."""
+"""Random messages of the decision port: rows of the random world as protobuf, whole or spoilt."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -40,8 +40,9 @@ _TIMES: Final = {"sent_at_ns": "sent_at", "event_time_ns": "event_time"}
 _VARINT, _FIXED64, _LENGTH, _GROUP, _GROUP_END, _FIXED32 = range(6)
 _TEXTS: Final = (
     b"", b"\0", b"a\0b", b"A" * 32, b"A" * 33, b"A" * 64, b"A" * 65, b"x" * 300,
-    "Größe".encode(), "訂單".encode(), "🙂".encode(), b"\xff", b"\xc0\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80",
-    b"\xf0\x80\x80\x80", b"\xe2\x82", "🙂".encode() * 16, b"12345678\xc3", b"a<b>'\"/\n" + "é".encode(),
+    "Größe".encode(), "訂單".encode(), "🙂".encode(), b"\xff", b"\xc0\x80", b"\xed\xa0\x80",
+    b"\xf4\x90\x80\x80", b"\xf0\x80\x80\x80", b"\xe2\x82", "🙂".encode() * 16, b"12345678\xc3",
+    b"a<b>'\"/\n" + "é".encode(),
     b"1234567\0", b"12345678\0", b"usd", b"report-1",
 )  # fmt: skip
 _DEPTHS: Final = (1, 2, 97, 98, 99, 100, 101)

@@ -1,4 +1,4 @@
-"""The compiled wire gives the bytes that google.protobuf and the Python port give, for any bytes."""
+"""The compiled wire answers with the bytes of google.protobuf and the Python port, to any bytes."""
 
 import asyncio
 import sys
