@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 
 PORT_BYTES_MAX: Final = 4 * 1024 * 1024
 _WATCH_INTERVAL_S: Final = 0.1
+# Callers wait in the supervisor's backlog so long for a state that is current; then they are told.
+HOLD_NS_MAX: Final = 2_000_000_000
 
 
 class CompiledPort:
@@ -58,6 +60,8 @@ class CompiledPort:
             partial(_errand, engine),
             local=self._local,
         )
+        if self._is_inherited:
+            self.lane.hold()
         self._tls: DecisionTls | None = None
         self._judge: CertificateJudge | None = None
         self._prefault = Prefault(engine)
@@ -101,6 +105,7 @@ class CompiledPort:
     async def say_serving(self) -> None:
         """Decide from now on."""
         self.lane.say(ready=True, serving=True)
+        self.lane.listen()
 
     async def watch(self) -> None:
         """Kill the process when the lane stands still: a compiled loop cannot be interrupted.
@@ -109,9 +114,11 @@ class CompiledPort:
             UnavailableError: The lane's thread has ended.
         """
         stall_ns = self._settings.lane_stall_ms * 1_000_000
-        looked_ns = time.monotonic_ns()
+        looked_ns = started_ns = time.monotonic_ns()
         while True:
             await asyncio.sleep(_WATCH_INTERVAL_S)
+            if looked_ns - started_ns > HOLD_NS_MAX:
+                self.lane.listen()
             if not self.lane.is_running:
                 raise UnavailableError("decision port", "the lane has ended")
             now_ns = time.monotonic_ns()

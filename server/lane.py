@@ -89,6 +89,15 @@ class Lane:
         self.record["board"] = board_address
         self.record["tls_judged"] = 1
 
+    def hold(self) -> None:
+        """Leave new connections in the backlog until `listen`; before `start`."""
+        self.record["may_listen"] = 0
+
+    def listen(self) -> None:
+        """Take connections. Idempotent; any thread."""
+        self.record["may_listen"] = 1
+        self.wake()
+
     def start(self) -> None:
         """Serve from now on, in a thread of its own."""
         self._thread.start()

@@ -36,11 +36,21 @@ from tests.artifact_builder import build_artifact, load_author_key
 from tests.decision_harness import example_changes, good_request
 
 START_TIMEOUT_S = 150
+LANES = ("compiled", "grpcio")
 PROGRAM = """
 from server.engine_process import run_engine
 from server.settings import load_settings
 run_engine(load_settings())
 """
+# An account whose broker's view takes for ever.
+STUCK_PROGRAM = (
+    """
+import time
+import server.compiled_port
+server.compiled_port._errand = lambda *_: time.sleep(600)
+"""
+    + PROGRAM
+)
 
 
 class Feed:
@@ -75,7 +85,9 @@ class Feed:
 class Process:
     """One engine process of a data directory."""
 
-    def __init__(self, data_dir: Path, redis_url: str) -> None:
+    def __init__(
+        self, data_dir: Path, redis_url: str, lane: str, *, program: str = PROGRAM, **settings: str
+    ) -> None:
         self.address = resolve_port("decision_listen", "127.0.0.1:0")
         self.metrics = resolve_port("metrics_listen", "127.0.0.1:0")
         environment = {
@@ -84,11 +96,13 @@ class Process:
             "RISKGATE_REDIS_URL": redis_url,
             "RISKGATE_DECISION_LISTEN": self.address,
             "RISKGATE_METRICS_LISTEN": self.metrics,
+            "RISKGATE_LANE": lane,
+            **{f"RISKGATE_{name.upper()}": value for name, value in settings.items()},
         }
         self.log = data_dir / "engine.log"
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", PROGRAM], env=environment, stdout=log, stderr=log
+                [sys.executable, "-c", program], env=environment, stdout=log, stderr=log
             )
         self.channel: Any = grpc.insecure_channel(self.address)
 
@@ -133,11 +147,12 @@ def source(redis_url: str) -> Iterator[Feed]:
     made.client.close()
 
 
+@pytest.mark.parametrize("lane", LANES)
 def test_engine_when_it_lives_its_life_then_each_promise_holds(
-    tmp_path: Path, redis_url: str, source: Feed
+    tmp_path: Path, redis_url: str, source: Feed, lane: str
 ) -> None:
     ensure_development_keys(tmp_path / "keys")
-    engine = Process(tmp_path, redis_url)
+    engine = Process(tmp_path, redis_url, lane)
     try:
         # Bound early, but without a state there is no decision.
         engine.wait_for("NOT_SERVING")
@@ -152,14 +167,18 @@ def test_engine_when_it_lives_its_life_then_each_promise_holds(
         _wait(lambda: engine.decide(dry_run=True).verdict == VERDICT_ALLOW)
         answer = engine.decide()
         assert (answer.lot_size, answer.epoch, answer.state_version) == (0.32, 1, source.version)
-        assert _services(engine) >= {SERVICE_NAME, "grpc.health.v1.Health"}
+        if lane == "grpcio":  # the compiled lane answers no reflection
+            assert _services(engine) >= {SERVICE_NAME, "grpc.health.v1.Health"}
         _activate_model(tmp_path, source)
         _wait(lambda: bool(_beaten(engine, source).model_digest))
         assert engine.decide().model_version == "1.0.0"
         metrics = engine.read_metrics()
         assert metrics["riskgate_state_version"] == source.version
         assert metrics['riskgate_decisions_total{verdict="allow"}'] >= 2
-        assert metrics["riskgate_decision_seconds_count"] >= 3
+        assert metrics['riskgate_call_seconds_count{method="Decide"}'] >= 3
+        assert metrics['riskgate_call_seconds_bucket{le="+Inf",method="Decide"}'] >= 3
+        assert 0 < metrics['riskgate_call_seconds_sum{method="Decide"}'] < 60
+        assert ("riskgate_lane_turns_total" in metrics) == (lane == "compiled")
         assert metrics['riskgate_errors_total{code="UNAVAILABLE"}'] == 1
         assert metrics["riskgate_models_loaded_total"] == 1
         assert metrics["riskgate_mode"] == 1
@@ -172,14 +191,15 @@ def test_engine_when_it_lives_its_life_then_each_promise_holds(
     assert status == 0, engine.log.read_text()
 
 
+@pytest.mark.parametrize("lane", LANES)
 def test_engine_when_started_again_then_new_risk_waits_for_one_lifetime(
-    tmp_path: Path, redis_url: str, source: Feed
+    tmp_path: Path, redis_url: str, source: Feed, lane: str
 ) -> None:
     (tmp_path / "epoch").write_text("6\n")
     for change in example_changes():
         source.put(*change)
     source.publish()
-    engine = Process(tmp_path, redis_url)
+    engine = Process(tmp_path, redis_url, lane)
     try:
         engine.wait_for("SERVING")
         answer = engine.decide()
@@ -187,6 +207,47 @@ def test_engine_when_started_again_then_new_risk_waits_for_one_lifetime(
         source.beat()
         _wait(lambda: REASON_FEED_STALE not in engine.decide().reasons)
         assert REASON_RESTARTED in engine.decide().reasons
+    finally:
+        status = engine.end()
+    assert status == 0, engine.log.read_text()
+
+
+def test_engine_when_its_lane_stands_still_then_it_is_killed(
+    tmp_path: Path, redis_url: str, source: Feed
+) -> None:
+    """A loop cannot be interrupted from outside: the supervisor has to start another process."""
+    for change in example_changes():
+        source.put(*change)
+    source.publish()
+    engine = Process(tmp_path, redis_url, "compiled", program=STUCK_PROGRAM, lane_stall_ms="500")
+    try:
+        engine.wait_for("SERVING")
+        assert engine.decide(dry_run=True).decision_id
+        sync = engine.channel.unary_unary(f"/{SERVICE_NAME}/SyncAccount")
+        with pytest.raises(grpc.RpcError) as failure:
+            sync(pb.SyncAccountRequest(account_id="A", equity=1.0).SerializeToString(), timeout=30)
+        assert failure.value.code() == grpc.StatusCode.UNAVAILABLE
+        assert engine.process.wait(10) == -signal.SIGKILL
+        assert "the lane has stood still for 500 ms" in engine.log.read_text()
+    finally:
+        engine.end()
+
+
+def test_engine_when_it_is_stopped_and_continued_then_it_lives(
+    tmp_path: Path, redis_url: str, source: Feed
+) -> None:
+    for change in example_changes():
+        source.put(*change)
+    source.publish()
+    engine = Process(tmp_path, redis_url, "compiled", lane_stall_ms="500")
+    try:
+        engine.wait_for("SERVING")
+        engine.process.send_signal(signal.SIGSTOP)
+        time.sleep(1.5)
+        engine.process.send_signal(signal.SIGCONT)
+        assert engine.decide(dry_run=True).decision_id
+        time.sleep(0.5)
+        assert engine.process.poll() is None
     finally:
         status = engine.end()
     assert status == 0, engine.log.read_text()

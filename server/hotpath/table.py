@@ -75,7 +75,7 @@ def hash_key_nb(key: np.ndarray, width: int) -> int:
     """Mix the first `width` words of a key into one.
 
     A multilinear sum, whose products do not wait for each other, and one mixing at the end. A
-    single word is a counter and stays, so neighbours share cache lines.
+    single word is a counter and stays as it is: see `_home_nb`.
     """
     if width == 1:
         return key[0]
@@ -101,6 +101,20 @@ def _hash_row_nb(table: Any, row: int, width: int) -> int:
 
 
 @kernel
+def _home_nb(table: Any, hashed: int, width: int) -> int:
+    """Return the cell where the search for a hash begins.
+
+    Counters get every other cell, so that neighbours share cache lines and still leave gaps: in an
+    unbroken run of cells each removal would look at all that follow. After half a turn of the index
+    they get the cells between.
+    """
+    if width != 1:
+        return hashed & table.mask
+    doubled = hashed << i64(1)
+    return (doubled & table.mask) | (1 if doubled & (table.mask + 1) else 0)
+
+
+@kernel
 def _same_nb(table: Any, row: int, key: np.ndarray, width: int) -> bool:
     address = table.rows + row * table.row_bytes
     for position in range(width):
@@ -112,7 +126,7 @@ def _same_nb(table: Any, row: int, key: np.ndarray, width: int) -> bool:
 @kernel
 def prefetch_key_nb(table: Any, key: np.ndarray, width: int) -> None:
     """Ask for the index cell of a key that will be looked up soon."""
-    prefetch(table.index + 8 * (hash_key_nb(key, width) & table.mask))
+    prefetch(table.index + 8 * _home_nb(table, hash_key_nb(key, width), width))
 
 
 @kernel
@@ -128,7 +142,7 @@ def find_nb(table: Any, key: np.ndarray, width: int) -> int:
     """Return the row of a key of `width` words, 0 if there is none."""
     hashed = hash_key_nb(key, width)
     tag = (hashed >> i64(33)) & _TAG_MASK
-    cell = hashed & table.mask
+    cell = _home_nb(table, hashed, width)
     entry = load_word(table.index + 8 * cell)
     while entry != 0:
         row = entry & _ROW_MASK
@@ -144,7 +158,7 @@ def link_nb(table: Any, row: int, width: int) -> None:
     """Enter a row, whose key is already written and not in the index, into the index."""
     hashed = _hash_row_nb(table, row, width)
     tag = (hashed >> i64(33)) & _TAG_MASK
-    cell = hashed & table.mask
+    cell = _home_nb(table, hashed, width)
     while load_word(table.index + 8 * cell) != 0:
         cell = (cell + 1) & table.mask
     store_word(table.index + 8 * cell, (tag << i64(32)) | i64(row))
@@ -153,7 +167,7 @@ def link_nb(table: Any, row: int, width: int) -> None:
 @routine
 def unlink_nb(table: Any, row: int, width: int) -> None:
     """Take a row out of the index and close the gap; the row itself is left as it is."""
-    cell = _hash_row_nb(table, row, width) & table.mask
+    cell = _home_nb(table, _hash_row_nb(table, row, width), width)
     entry = load_word(table.index + 8 * cell)
     while (entry & _ROW_MASK) != row:
         if entry == 0:
@@ -164,7 +178,7 @@ def unlink_nb(table: Any, row: int, width: int) -> None:
     cell = (cell + 1) & table.mask
     entry = load_word(table.index + 8 * cell)
     while entry != 0:
-        home = _hash_row_nb(table, entry & _ROW_MASK, width) & table.mask
+        home = _home_nb(table, _hash_row_nb(table, entry & _ROW_MASK, width), width)
         # The entry may move back unless its home lies between the hole and where it stands.
         if ((cell - home) & table.mask) >= ((cell - hole) & table.mask):
             store_word(table.index + 8 * hole, entry)

@@ -51,6 +51,7 @@ LANE: Final = packed_dtype(
     ("listening", _I8),  # 1: the listeners are in the epoll set
     # --- set by other threads ---
     ("stop", _I8),  # 1: drain and return; 2: return at once
+    ("may_listen", _I8),  # 1: take connections; until then they wait in the backlog
     ("is_ready", _I8),  # 1: the state is current
     ("health", _I8),  # STATUS_*
     ("tls_context", _I8),  # SSL_CTX* for the next connection; 0: plaintext

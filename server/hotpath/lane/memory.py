@@ -95,6 +95,7 @@ def new_lane(listen_fd: int, bounds: LaneBounds, *, local_fd: int = -1) -> LaneM
         "listen_fd": listen_fd,
         "local_fd": local_fd,
         "wake_fd": wake_fd,
+        "may_listen": 1,
         "health": STATUS_NOT_SERVING,
         "connections_max": bounds.connections,
         "calls_max": bounds.calls,

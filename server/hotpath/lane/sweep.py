@@ -137,4 +137,4 @@ def sweep_nb(lane: Any) -> None:
         address = lane.connections + number * i64(CONNECTION_BYTES)
         if connection_at(address).state != CONNECTION_FREE:
             _sweep_connection_nb(lane, address)
-    listen_nb(lane, lane.draining_since_ns == 0)
+    listen_nb(lane, lane.may_listen != 0 and lane.draining_since_ns == 0)
