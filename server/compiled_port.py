@@ -65,7 +65,11 @@ class CompiledPort:
         self._tls: DecisionTls | None = None
         self._judge: CertificateJudge | None = None
         self._prefault = Prefault(engine)
-        self._protect()
+        try:
+            self._protect()
+        except BaseException:
+            self._close_sockets()
+            raise
 
     def _protect(self) -> None:
         files = find_tls_files(self._settings)
@@ -138,6 +142,9 @@ class CompiledPort:
         if self._tls is not None:
             self._tls.stop()
             self._tls.close()
+        self._close_sockets()
+
+    def _close_sockets(self) -> None:
         self.lane.close()
         if self._local is not None:
             self._local.close()

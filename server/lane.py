@@ -95,8 +95,9 @@ class Lane:
 
     def listen(self) -> None:
         """Take connections. Idempotent; any thread."""
-        self.record["may_listen"] = 1
-        self.wake()
+        if not self.record["may_listen"][0]:
+            self.record["may_listen"] = 1
+            self.wake()
 
     def start(self) -> None:
         """Serve from now on, in a thread of its own."""

@@ -114,6 +114,8 @@ def test_refused_change_when_packed_then_only_its_place_is_left() -> None:
         (change_of(POLICY, rows_of(POLICY, multiplier_count=9)), "multiplier_count is outside"),
         (change_of(POLICY, rows_of(POLICY, quality_count=2**62)), "quality_count is outside"),
     ],
+    # The bytes hold a time, and every process that runs tests must give them the same names.
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_change_when_it_cannot_be_trusted_then_refused_by_name(change: bytes, problem: str) -> None:
     with pytest.raises(MalformedChangeError, match=problem):

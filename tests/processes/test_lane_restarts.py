@@ -1,7 +1,8 @@
 """The engine of `riskgate serve --lane compiled` is stopped and killed while clients call it.
 
-A client waits for ready and tries once more within its deadline of three seconds. The supervisor
-keeps the listening socket, so that callers wait in its backlog while an engine restarts.
+A client waits for ready and tries once more within its deadline. The supervisor keeps the listening
+socket, so that callers wait in its backlog while an engine restarts. The deadline is three seconds
+in the campaign; a machine that runs other tests beside this one may need longer for a start.
 """
 
 import os
@@ -22,9 +23,11 @@ from tests.stack_harness import Stack, running_stack
 
 DECIDE: Final = f"/{SERVICE_NAME}/Decide"
 CLIENTS: Final = 4
-DEADLINE_S: Final = 3.0
+IS_CAMPAIGN: Final = os.environ.get("RISKGATE_CAMPAIGN") == "1"
+DEADLINE_S: Final = 3.0 if IS_CAMPAIGN else 20.0
 PAUSE_S: Final = 0.005
-ROUNDS: Final = int(os.environ.get("RISKGATE_CAMPAIGN", "0")) * 20 or 1
+RETRY_PAUSE_S: Final = 0.05
+ROUNDS: Final = 20 if IS_CAMPAIGN else 1
 
 
 class Load:
@@ -37,9 +40,16 @@ class Load:
         self.failures: list[str] = []
         self._done = threading.Event()
         self._lock = threading.Lock()
-        self._threads = [threading.Thread(target=self._run, args=(address,)) for _ in range(CLIENTS)]
+        self._threads = [
+            threading.Thread(target=self._run, args=(address,)) for _ in range(CLIENTS)
+        ]
         for thread in self._threads:
             thread.start()
+
+    def wait_for_answers(self, count: int) -> None:
+        """Wait until so many more calls are answered."""
+        wanted = self.answered + count
+        assert wait_until(lambda: self.answered >= wanted, timeout_s=60)
 
     def stop(self) -> None:
         self._done.set()
@@ -47,8 +57,9 @@ class Load:
             thread.join()
 
     def _run(self, address: str) -> None:
+        channel: Any
         with grpc.insecure_channel(address, [("grpc.use_local_subchannel_pool", 1)]) as channel:
-            call: Any = channel.unary_unary(DECIDE)
+            call = channel.unary_unary(DECIDE)
             while not self._done.wait(PAUSE_S):
                 self._ask(call)
 
@@ -62,6 +73,8 @@ class Load:
                 answer = call(raw, timeout=left_s, wait_for_ready=True)
             except grpc.RpcError as error:
                 errors.append(f"{error.code().name}: {error.details()}")
+                # A call that follows at once may still be given the connection that has died.
+                time.sleep(RETRY_PAUSE_S)
                 continue
             assert pb.DecideResponse.FromString(answer).decision_id
             break
@@ -89,17 +102,19 @@ def test_engine_when_it_ends_under_load_then_no_call_fails(
     load = Load(stack.state.decision_address)
     try:
         for _ in range(ROUNDS):
-            mark = load.answered
-            assert wait_until(lambda mark=mark: load.answered > mark + 100, timeout_s=20)  # type: ignore[misc]
+            load.wait_for_answers(100)
             old = stack.state.pids["engine"]
             os.kill(old, number)
-            assert wait_until(lambda old=old: stack.state.pids.get("engine", old) != old, timeout_s=20)  # type: ignore[misc]
-            mark = load.answered
-            assert wait_until(lambda mark=mark: load.answered > mark + 50, timeout_s=30)  # type: ignore[misc]
+            _wait_for_another_engine(stack, old)
+            load.wait_for_answers(50)
     finally:
         load.stop()
-    print(
+    print(  # noqa: T201 - figures to read
         f"{number.name} × {ROUNDS}: {load.answered} calls, {load.retried} tried twice, "
         f"{len(load.failures)} failed, longest {load.longest_s:.2f} s"
     )
     assert not load.failures, load.failures[:3]
+
+
+def _wait_for_another_engine(stack: Stack, old: int) -> None:
+    assert wait_until(lambda: stack.state.pids.get("engine", old) != old, timeout_s=60)

@@ -41,7 +41,8 @@ from server.hotpath.lane.transport import AGAIN, ENDED, receive_nb, transmit_nb
 STREAMS_MAX: Final = 100
 STREAM_WINDOW_BYTES: Final = 65_535
 CONNECTION_WINDOW_BYTES: Final = 1 << 20
-INBOX_BYTES: Final = 1 << 16
+# What one peer may bring in a turn, while the others wait.
+INBOX_BYTES: Final = 1 << 14
 # One send takes up to this much; one more frame may follow before it is looked at.
 OUTBOX_FULL_BYTES: Final = 1 << 16
 OUTBOX_BYTES: Final = OUTBOX_FULL_BYTES + (1 << 15)

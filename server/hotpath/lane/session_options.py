@@ -9,9 +9,9 @@ from server.hotpath.lane import callbacks
 from server.hotpath.lane.foreign import NGHTTP2
 
 # A peer may reset this many streams at once, and then so many per second.
-RESETS_MAX: Final = 1_000
-RESETS_PER_SECOND: Final = 200
-ACKS_MAX: Final = 1_000
+RESETS_MAX: Final = 500
+RESETS_PER_SECOND: Final = 100
+ACKS_MAX: Final = 256
 SETTINGS_MAX: Final = 32
 CONTINUATIONS_MAX: Final = 8
 
