@@ -168,7 +168,7 @@ def _bounds_of(settings: Settings) -> LaneBounds:
 
 
 def _errand(engine: Engine, raw: bytes, received_ns: int) -> bytes | RequestError:
-    # Loaded when it is first needed: it brings gRPC, which this process does not need to start.
+    # Loaded when it is first needed: no decision waits for it, and a start does not either.
     from server.services.sync_errand import try_sync_account  # noqa: PLC0415
 
     return try_sync_account(engine, raw, received_ns)

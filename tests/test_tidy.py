@@ -19,6 +19,7 @@ from server.settings import Settings
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("server", "trainer", "riskgate", "demo", "benchmarks", "tests")
 FILE_LINES_MAX = 400
+LANE_LINES_MAX = 200
 FUNCTION_LINES_MAX = 70
 FORBIDDEN_FILE_WORDS = {"utils", "util", "helpers", "helper", "common", "misc", "manager"}
 
@@ -89,6 +90,16 @@ def test_files_when_counted_then_hold_one_idea_each() -> None:
         if (lines := path.read_text(encoding="utf-8").count("\n")) > FILE_LINES_MAX
     }
     assert long == {}
+
+
+def test_lane_and_wire_when_counted_then_their_modules_stay_small() -> None:
+    long = [
+        _name(path)
+        for path in _sources("server")
+        if _name(path).startswith(("server/hotpath/lane/", "server/hotpath/wire/"))
+        and path.read_text(encoding="utf-8").count("\n") >= LANE_LINES_MAX
+    ]
+    assert long == []
 
 
 def test_functions_when_measured_then_fit_a_screen() -> None:

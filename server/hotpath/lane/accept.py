@@ -6,23 +6,20 @@ from typing import Any, Final
 
 from server.hotpath.jit import i64, kernel, routine
 from server.hotpath.lane.connection import (
-    EPOLL_IN,
-    OUTBOX_BYTES,
     begin_connection_nb,
     close_connection_nb,
     connection_number_nb,
     open_session_nb,
-    watch_nb,
 )
+from server.hotpath.lane.flush import OUTBOX_BYTES
 from server.hotpath.lane.foreign import accept4, close, errno_nb
 from server.hotpath.lane.handshake import begin_handshake_nb
 from server.hotpath.lane.pool import take_connection_nb
 from server.hotpath.lane.structs import connection_at
+from server.hotpath.lane.watching import EPOLL_ADD, EPOLL_DEL, EPOLL_IN, watch_nb
 
 ACCEPTS_PER_TURN: Final = 64
 _SOCK_NONBLOCK_CLOEXEC: Final = 0o2004000
-_EPOLL_ADD: Final = 1
-_EPOLL_DEL: Final = 2
 _ENFILE: Final = 23
 _EMFILE: Final = 24
 TAG_LISTENER: Final = 1  # bits: both may be told at once
@@ -32,7 +29,7 @@ TAG_LOCAL: Final = 2
 @kernel
 def _listen_at_nb(lane: Any, fd: int, tag: int, wanted: bool) -> None:
     if fd >= 0:
-        operation = i64(_EPOLL_ADD if wanted else _EPOLL_DEL)
+        operation = i64(EPOLL_ADD if wanted else EPOLL_DEL)
         watch_nb(lane, fd, i64(EPOLL_IN if wanted else 0), i64(tag), operation)
 
 

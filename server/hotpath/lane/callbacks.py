@@ -13,6 +13,7 @@ from numba import types
 
 from server.hotpath.intrinsics import address_of, copy_bytes, load_long, store_half
 from server.hotpath.jit import callback, i64
+from server.hotpath.lane.admission import judge_headers_nb
 from server.hotpath.lane.foreign import (
     session_get_stream_user_data,
     session_set_stream_user_data,
@@ -23,7 +24,7 @@ from server.hotpath.lane.lane_record import lane_at
 from server.hotpath.lane.pool import detach_call_nb, take_call_nb
 from server.hotpath.lane.queue import end_call_nb, queue_call_nb
 from server.hotpath.lane.replies import submit_trailers_nb
-from server.hotpath.lane.requests import end_request_nb, judge_headers_nb, take_bytes_nb
+from server.hotpath.lane.requests import end_request_nb, take_bytes_nb
 from server.hotpath.lane.structs import (
     CALL_ANSWERED,
     METHOD_DECIDE_STREAM,

@@ -8,27 +8,20 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from server.hotpath.intrinsics import load_byte
 from server.hotpath.jit import i64, kernel, routine
-from server.hotpath.lane.foreign import monotonic_ns_nb, realtime_ns_nb
+from server.hotpath.lane.foreign import monotonic_ns_nb
 from server.hotpath.lane.frames import PREFIX_BYTES, put_message_nb
 from server.hotpath.lane.health import answer_health_nb
-from server.hotpath.lane.lane_record import BUCKETS, LATENCY_BOUNDS_NS
-from server.hotpath.lane.queue import park_call_nb, queue_call_nb
+from server.hotpath.lane.latency import count_answer_nb
+from server.hotpath.lane.queue import park_call_nb
 from server.hotpath.lane.replies import (
     begin_answer_nb,
-    continue_answer_nb,
     end_answer_nb,
     refuse_nb,
     refuse_with_nb,
 )
-from server.hotpath.lane.requests import (
-    give_back_window_nb,
-    message_length_nb,
-    prefix_is_good_nb,
-)
+from server.hotpath.lane.stream_calls import judge_stream_nb
 from server.hotpath.lane.structs import (
-    CALL_READING,
     METHOD_ACK_DIRECTIVE,
     METHOD_DECIDE,
     METHOD_DECIDE_BATCH,
@@ -41,14 +34,11 @@ from server.hotpath.lane.structs import (
 )
 from server.hotpath.lane.texts import (
     DEADLINE_EXCEEDED,
-    INVALID_ARGUMENT,
     OK,
     T_CERTIFICATE_EXPIRED,
     T_NO_DIRECTIVES,
     T_NOT_READY,
-    T_STOPPING,
     T_TOO_LATE,
-    T_TRUNCATED,
     UNAUTHENTICATED,
     UNAVAILABLE,
     UNIMPLEMENTED,
@@ -57,13 +47,7 @@ from server.hotpath.wire.batch import answer_batch_nb
 from server.hotpath.wire.decision import answer_decide_nb
 from server.hotpath.wire.outcome import LIVE, REFUSED, WAIT
 from server.hotpath.wire.report import answer_report_nb
-from server.hotpath.wire.response import ANSWER_BYTES_MAX
-from server.hotpath.wire.stream import answer_stream_item_nb
 
-# Items of one stream before the other calls get their turn.
-STREAM_TURN_ITEMS: Final = 64
-# An answer with the prefixes of gRPC and of the stream around it.
-STREAM_ANSWER_BYTES_MAX: Final = ANSWER_BYTES_MAX + 64
 # A turn takes at most about this long.
 DEADLINE_CLOSE_NS: Final = 10_000_000
 
@@ -92,19 +76,6 @@ def _may_be_judged_nb(lane: Any, call: Any) -> bool:
     else:
         return True
     return False
-
-
-@routine
-def count_answer_nb(lane: Any, method: int, received_ns: int) -> None:
-    """Note how long an answer took from the last byte of its request."""
-    took_ns = max(realtime_ns_nb(lane.timespec) - received_ns, 0)
-    bucket = 0
-    for bound_ns in LATENCY_BOUNDS_NS:
-        if took_ns > bound_ns:
-            bucket += 1
-    lane.latency_buckets[method * BUCKETS + bucket] += 1
-    lane.latency_ns[method] += took_ns
-    lane.answers[method] += 1
 
 
 @kernel
@@ -143,71 +114,6 @@ def _judge_unary_nb(lane: Any, state: Any, wire: Any, call: Any, address: int) -
     _finish_unary_nb(lane, wire, call, address, outcome)
 
 
-@kernel
-def _holds_message_nb(lane: Any, call: Any) -> bool:
-    """Tell whether a whole message of a stream has come; refuse a bad one."""
-    held = call.input_to - call.input_from
-    if held < PREFIX_BYTES:
-        return False
-    at = call.input + call.input_from
-    length = message_length_nb(at)
-    if not prefix_is_good_nb(lane, call, load_byte(at), length):
-        return False
-    call.message_bytes = length
-    return held >= PREFIX_BYTES + length
-
-
-@routine
-def _judge_stream_nb(lane: Any, state: Any, wire: Any, call: Any, address: int) -> None:
-    """Answer the messages of a stream in order, as long as there is room for the answers."""
-    call.state = CALL_READING
-    items = 0
-    while _holds_message_nb(lane, call):
-        if call.output_size - call.output_to < STREAM_ANSWER_BYTES_MAX:
-            lane.streams_paused += 1
-            call.partial_since_ns = 0  # the peer owes us nothing: it is the answers that wait
-            return  # the data source queues the call again once the peer has read
-        if items == STREAM_TURN_ITEMS:
-            queue_call_nb(lane, address)
-            return
-        wire.may_wait = call.parked_until_ns == 0 or lane.now_ns < call.parked_until_ns
-        at = call.input + call.input_from + PREFIX_BYTES
-        out = call.output + call.output_to + PREFIX_BYTES
-        outcome = answer_stream_item_nb(
-            state, wire, at, call.message_bytes, call.received_ns, LIVE, out, lane.is_ready
-        )
-        if outcome == WAIT:
-            park_call_nb(lane, address)
-            return
-        call.parked_until_ns = 0
-        put_message_nb(call, outcome)
-        call.input_from += PREFIX_BYTES + call.message_bytes
-        count_answer_nb(lane, METHOD_DECIDE_STREAM, call.received_ns)
-        items += 1
-        if call.answering == 0:
-            begin_answer_nb(lane, call, address)
-        else:
-            continue_answer_nb(call)
-    if call.finished == 0:
-        _rest_stream_nb(lane, call, address)
-
-
-@kernel
-def _rest_stream_nb(lane: Any, call: Any, address: int) -> None:
-    """All that has come is judged: ask for more, or end the answer as the peer has ended."""
-    give_back_window_nb(call)
-    held = call.input_to - call.input_from
-    call.partial_since_ns = lane.now_ns if held > 0 else 0
-    if call.peer_ended != 0 and held > 0:
-        refuse_with_nb(lane, call, INVALID_ARGUMENT, T_TRUNCATED)
-    elif call.peer_ended != 0:
-        end_answer_nb(call, OK)
-        if call.answering == 0:
-            begin_answer_nb(lane, call, address)
-    elif lane.draining_since_ns != 0:
-        refuse_with_nb(lane, call, UNAVAILABLE, T_STOPPING)
-
-
 @routine
 def judge_call_nb(lane: Any, state: Any, wire: Any, call: Any, address: int) -> bool:
     """Judge one call; tell whether it is an errand that Python has to answer."""
@@ -216,7 +122,7 @@ def judge_call_nb(lane: Any, state: Any, wire: Any, call: Any, address: int) -> 
         answer_health_nb(lane, call, address)
     elif _may_be_judged_nb(lane, call):
         if method == METHOD_DECIDE_STREAM:
-            _judge_stream_nb(lane, state, wire, call, address)
+            judge_stream_nb(lane, state, wire, call, address)
         elif method == METHOD_SYNC_ACCOUNT:
             return True
         else:

@@ -1,27 +1,21 @@
-"""The life of one connection: accepted, perhaps through TLS, read, flushed, closed."""
+"""The life of one connection: watched, given its session, read, closed."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
-from server.hotpath.intrinsics import copy_bytes, load_long, store_half, store_long
+from server.hotpath.intrinsics import load_long, store_half, store_long
 from server.hotpath.jit import i64, kernel, routine
 from server.hotpath.lane.foreign import (
     close,
-    epoll_ctl,
     session_del,
     session_mem_recv,
-    session_mem_send,
     session_server_new2,
     session_set_local_window_size,
-    session_want_read,
-    session_want_write,
     setsockopt,
-    shutdown,
     ssl_free,
     ssl_pending,
     ssl_shutdown,
-    submit_goaway,
     submit_settings,
 )
 from server.hotpath.lane.headers import HEADER_LIST_BYTES_MAX
@@ -33,50 +27,23 @@ from server.hotpath.lane.structs import (
     SETTINGS_ENTRY_BYTES,
     call_at,
     connection_at,
-    epoll_event_at,
     settings_entry_at,
 )
-from server.hotpath.lane.transport import AGAIN, ENDED, receive_nb, transmit_nb
+from server.hotpath.lane.transport import AGAIN, ENDED, receive_nb
+from server.hotpath.lane.watching import EPOLL_ADD, EPOLL_IN, watch_nb
 
 STREAMS_MAX: Final = 100
 STREAM_WINDOW_BYTES: Final = 65_535
 CONNECTION_WINDOW_BYTES: Final = 1 << 20
 # What one peer may bring in a turn, while the others wait.
 INBOX_BYTES: Final = 1 << 14
-# One send takes up to this much; one more frame may follow before it is looked at.
-OUTBOX_FULL_BYTES: Final = 1 << 16
-OUTBOX_BYTES: Final = OUTBOX_FULL_BYTES + (1 << 15)
 
-EPOLL_IN: Final = 1
-EPOLL_OUT: Final = 4
-_EPOLL_ADD: Final = 1
-_EPOLL_DEL: Final = 2
-_EPOLL_MOD: Final = 3
 _SETTINGS: Final = 4
 _MAX_CONCURRENT_STREAMS: Final = 3
 _INITIAL_WINDOW_SIZE: Final = 4
 _MAX_HEADER_LIST_SIZE: Final = 6
 _IPPROTO_TCP: Final = 6
 _TCP_NODELAY: Final = 1
-_SHUT_WR: Final = 1
-
-
-@kernel
-def watch_nb(lane: Any, fd: int, events: int, tag: int, operation: int) -> int:
-    """Tell epoll what to report about a descriptor; returns its result."""
-    event = epoll_event_at(lane.chunk)
-    event.events = events
-    event.data = tag
-    return epoll_ctl(lane.epoll_fd, operation, fd, lane.chunk)
-
-
-@routine
-def watch_connection_nb(lane: Any, address: int, events: int) -> None:
-    """Change what epoll reports about a connection."""
-    connection = connection_at(address)
-    if connection.watched != events:
-        watch_nb(lane, connection.fd, events, address, i64(_EPOLL_MOD))
-        connection.watched = events
 
 
 @routine
@@ -86,7 +53,7 @@ def begin_connection_nb(lane: Any, address: int) -> bool:
     store_half(lane.chunk, 1)
     setsockopt(connection.fd, i64(_IPPROTO_TCP), i64(_TCP_NODELAY), lane.chunk, i64(4))
     connection.watched = EPOLL_IN
-    return watch_nb(lane, connection.fd, i64(EPOLL_IN), address, i64(_EPOLL_ADD)) == 0
+    return watch_nb(lane, connection.fd, i64(EPOLL_IN), address, i64(EPOLL_ADD)) == 0
 
 
 @routine
@@ -136,104 +103,6 @@ def read_connection_nb(lane: Any, address: int) -> None:
         touch_connection_nb(lane, address)
         if connection.must_close != 0 or connection.ssl == 0 or ssl_pending(connection.ssl) <= 0:
             return
-
-
-@routine
-def _gather_nb(lane: Any, connection: Any) -> int:
-    """Collect frames that are ready into the outbox; return how many bytes."""
-    gathered = i64(0)
-    while gathered < OUTBOX_FULL_BYTES:
-        count = session_mem_send(connection.session, lane.chunk)
-        if count <= 0:
-            if count < 0:
-                connection.must_close = 1
-            break
-        copy_bytes(lane.outbox + gathered, load_long(lane.chunk), count)
-        gathered += count
-    return gathered
-
-
-@routine
-def _send_nb(lane: Any, connection: Any, source: int, count: int) -> int:
-    """Send until all is out or the socket is full; return the bytes sent."""
-    sent = i64(0)
-    while sent < count:
-        result = transmit_nb(connection, source + sent, count - sent)
-        if result == AGAIN:
-            break
-        if result == ENDED:
-            connection.must_close = 1
-            break
-        sent += result
-    lane.bytes_out += sent
-    if sent > 0:
-        connection.active_ns = lane.now_ns
-    return sent
-
-
-@routine
-def _part_nb(lane: Any, address: int) -> None:
-    """End our side after the last word; the peer closes when it has read that.
-
-    Closing at once would answer a request that is on its way with a reset, and its caller could not
-    know that nobody looked at it.
-    """
-    connection = connection_at(address)
-    if connection.goaway == 0:
-        close_connection_nb(lane, address)
-        return
-    if connection.parted_ns == 0:
-        connection.parted_ns = lane.now_ns
-        if connection.ssl != 0:
-            ssl_shutdown(connection.ssl)
-        shutdown(connection.fd, i64(_SHUT_WR))
-    watch_connection_nb(lane, address, i64(EPOLL_IN))
-
-
-@routine
-def flush_connection_nb(lane: Any, address: int) -> None:
-    """Send what is ready; keep what the socket does not take, and then stop reading."""
-    connection = connection_at(address)
-    connection.touched = 0
-    if connection.state != CONNECTION_OPEN:
-        if connection.must_close != 0 and connection.state != CONNECTION_FREE:
-            close_connection_nb(lane, address)
-        return
-    if connection.unsent_to > 0:
-        left = connection.unsent_to - connection.unsent_from
-        sent = _send_nb(lane, connection, connection.unsent + connection.unsent_from, left)
-        connection.unsent_from += sent
-        if sent == left:
-            connection.unsent_from = connection.unsent_to = 0
-    while connection.unsent_to == 0:
-        gathered = _gather_nb(lane, connection)
-        if gathered == 0:
-            break
-        sent = _send_nb(lane, connection, lane.outbox, gathered)
-        if sent < gathered:
-            if connection.must_close == 0:
-                copy_bytes(connection.unsent, lane.outbox + sent, gathered - sent)
-                connection.unsent_to = gathered - sent
-            break
-    session = connection.session
-    over = session_want_read(session) == 0 and session_want_write(session) == 0
-    if connection.must_close != 0:
-        close_connection_nb(lane, address)
-    elif over and connection.unsent_to == 0:
-        _part_nb(lane, address)
-    else:
-        watch_connection_nb(
-            lane, address, i64(EPOLL_OUT) if connection.unsent_to > 0 else i64(EPOLL_IN)
-        )
-
-
-@routine
-def say_goodbye_nb(lane: Any, address: int, last_stream_id: int) -> None:
-    """Tell the peer that no call above this stream is taken; calls that run are finished."""
-    connection = connection_at(address)
-    submit_goaway(connection.session, 0, last_stream_id, 0, 0, 0)
-    connection.goaway = 1
-    touch_connection_nb(lane, address)
 
 
 @routine

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from server.hotpath.jit import kernel, routine
-from server.hotpath.lane.calls import count_answer_nb
 from server.hotpath.lane.frames import put_message_nb
+from server.hotpath.lane.latency import count_answer_nb
 from server.hotpath.lane.pool import give_call_nb
 from server.hotpath.lane.queue import touch_connection_nb
 from server.hotpath.lane.replies import begin_answer_nb, end_answer_nb, refuse_nb

@@ -7,12 +7,9 @@ from typing import Any, Final
 from server.hotpath.intrinsics import store_long
 from server.hotpath.jit import i64, kernel, routine
 from server.hotpath.lane.connection import (
-    EPOLL_IN,
-    EPOLL_OUT,
     close_connection_nb,
     open_session_nb,
     read_connection_nb,
-    watch_connection_nb,
 )
 from server.hotpath.lane.foreign import (
     err_clear_error,
@@ -41,6 +38,7 @@ from server.hotpath.lane.structs import (
     connection_at,
 )
 from server.hotpath.lane.transport import AGAIN, tls_result_nb
+from server.hotpath.lane.watching import EPOLL_IN, EPOLL_OUT, watch_connection_nb
 from server.hotpath.layout import ID_WORDS
 
 _SSL_ERROR_WANT_WRITE: Final = 3

@@ -15,19 +15,13 @@ from server.hotpath.lane.accept import (
     TAG_LISTENER,
     TAG_LOCAL,
     accept_connections_nb,
-    listen_nb,
 )
 from server.hotpath.lane.calls import judge_call_nb
-from server.hotpath.lane.connection import (
-    EPOLL_OUT,
-    close_connection_nb,
-    flush_connection_nb,
-    read_connection_nb,
-)
+from server.hotpath.lane.connection import close_connection_nb, read_connection_nb
+from server.hotpath.lane.drain import flush_touched_nb, wind_up_nb
 from server.hotpath.lane.foreign import epoll_wait, monotonic_ns_nb, read, realtime_ns_nb
 from server.hotpath.lane.handshake import collect_judgements_nb, continue_handshake_nb
 from server.hotpath.lane.health import tell_watchers_nb
-from server.hotpath.lane.pool import CONNECTION_BYTES
 from server.hotpath.lane.queue import (
     QUEUE_HEAVY,
     QUEUE_PARKED,
@@ -46,6 +40,7 @@ from server.hotpath.lane.structs import (
     epoll_event_at,
 )
 from server.hotpath.lane.sweep import SWEEP_INTERVAL_NS, sweep_nb
+from server.hotpath.lane.watching import EPOLL_OUT
 from server.hotpath.memory import engine_of
 
 # What `serve_nb` returns.
@@ -55,7 +50,6 @@ ERRAND: Final = 1
 EVENTS_MAX: Final = 256
 TAG_WAKE: Final = 4
 CHANGES_PER_TURN: Final = 256
-_STOP_NOW: Final = 2
 _SLEEP_MS_MAX: Final = 100
 _PARKED_SLEEP_MS: Final = 1
 _EPOLL_BROKEN: Final = 0x18  # ERR | HUP
@@ -138,36 +132,6 @@ def _judge_calls_nb(lane: Any, state: Any, wire: Any) -> bool:
     return False
 
 
-@routine
-def flush_touched_nb(lane: Any) -> None:
-    """Send what the touched connections have ready."""
-    address = lane.touched_first
-    lane.touched_first = 0
-    while address != 0:
-        following = connection_at(address).next_touched
-        flush_connection_nb(lane, address)
-        address = following
-
-
-@routine
-def _drain_nb(lane: Any) -> bool:
-    """Wind up after a stop; tell whether everything is finished."""
-    if lane.draining_since_ns == 0:
-        lane.draining_since_ns = lane.now_ns
-        listen_nb(lane, False)
-        sweep_nb(lane)
-        flush_touched_nb(lane)
-    late = lane.now_ns - lane.draining_since_ns > lane.drain_ns_max
-    if lane.stop != _STOP_NOW and not late and lane.connections_now > 0:
-        return False
-    for number in range(lane.connections_fresh):
-        address = lane.connections + number * i64(CONNECTION_BYTES)
-        close_connection_nb(lane, address)
-    for queue in (QUEUE_READY, QUEUE_HEAVY, QUEUE_PARKED):
-        next_call_nb(lane, queue)  # all of them are gone: it frees them and finds none
-    return True
-
-
 @kernel
 def _accept_nb(lane: Any, waiting: int) -> None:
     if waiting & TAG_LISTENER:
@@ -209,5 +173,5 @@ def serve_nb(lane: Any, state: Any, wire: Any, ring: Any) -> int:
             _accept_nb(lane, waiting)
         if errand:
             return ERRAND
-        if lane.stop != 0 and _drain_nb(lane):
+        if lane.stop != 0 and wind_up_nb(lane):
             return STOPPED

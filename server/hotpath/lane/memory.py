@@ -10,7 +10,9 @@ import numpy as np
 
 from server.hotpath.jit import routine
 from server.hotpath.lane import callbacks
-from server.hotpath.lane.connection import INBOX_BYTES, OUTBOX_BYTES, watch_nb
+from server.hotpath.lane.connection import INBOX_BYTES
+from server.hotpath.lane.flush import OUTBOX_BYTES
+from server.hotpath.lane.header_pairs import HEADERS_MEMORY_BYTES, prepare_headers_nb
 from server.hotpath.lane.judging import DER_BYTES_MAX, JUDGEMENT
 from server.hotpath.lane.lane_record import (
     LANE,
@@ -22,16 +24,14 @@ from server.hotpath.lane.lane_record import (
     STATUS_NOT_SERVING,
 )
 from server.hotpath.lane.loop import EVENTS_MAX, TAG_WAKE
-from server.hotpath.lane.replies import HEADERS_MEMORY_BYTES, prepare_headers_nb
 from server.hotpath.lane.session_options import new_callbacks, new_options
 from server.hotpath.lane.structs import CALL, CONNECTION, EPOLL_EVENT
+from server.hotpath.lane.watching import EPOLL_ADD, EPOLL_IN, watch_nb
 from server.hotpath.wire.batch import BATCH_BYTES_MAX
 from server.hotpath.wire.response import ANSWER_BYTES_MAX
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-_EPOLL_IN: Final = 1
-_EPOLL_ADD: Final = 1
 SMALL_INPUT_BYTES: Final = 2_048
 # Room for gRPC's prefix, and a multiple of a cache line behind each buffer.
 _SLACK_BYTES: Final = 64
@@ -145,4 +145,4 @@ def _round_up(count: int) -> int:
 @routine
 def _prepare_nb(lane: Any) -> None:
     prepare_headers_nb(lane)
-    watch_nb(lane, lane.wake_fd, _EPOLL_IN, TAG_WAKE, _EPOLL_ADD)
+    watch_nb(lane, lane.wake_fd, EPOLL_IN, TAG_WAKE, EPOLL_ADD)

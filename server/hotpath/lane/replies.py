@@ -6,21 +6,38 @@ An answer is `HEADERS, DATA…, HEADERS(trailers)`; a refusal without a message 
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
-import numpy as np
-
-from server.hotpath.intrinsics import load_byte, store_byte
-from server.hotpath.jit import i64, kernel, routine
+from server.hotpath.jit import i64, routine
 from server.hotpath.lane.foreign import session_resume_data, submit_response, submit_trailer
+from server.hotpath.lane.header_pairs import (
+    BUILT,
+    CONSTANT,
+    COPY_VALUE,
+    GRPC,
+    HTTP_200,
+    HTTP_405,
+    HTTP_415,
+    IDENTITY,
+    MESSAGE_BYTES_MAX,
+    NAME_ACCEPT_ENCODING,
+    NAME_CONTENT_TYPE,
+    NAME_FIELD,
+    NAME_GRPC_STATUS,
+    NAME_MESSAGE,
+    NAME_STATUS,
+    NAME_VALUE_BYTES,
+    PROVIDER_OFFSET,
+    TEXT_OFFSET,
+    TRAILERS_OK,
+    percent_encode_nb,
+    write_pair_nb,
+)
 from server.hotpath.lane.lane_record import lane_at
 from server.hotpath.lane.structs import (
     CALL_ANSWERED,
-    DATA_PROVIDER,
-    NAME_VALUE,
     connection_at,
     data_provider_at,
-    name_value_at,
 )
 from server.hotpath.lane.texts import (
     OK,
@@ -31,60 +48,6 @@ from server.hotpath.lane.texts import (
     text_address_nb,
     text_length_nb,
 )
-
-NAME_VALUE_BYTES: Final = NAME_VALUE.itemsize
-# The lane's `headers` memory: constant pairs, pairs under construction, a provider, and text.
-_STATUS_200: Final = 0
-_TRAILERS_OK: Final = 2
-_BUILT: Final = 3
-PAIRS: Final = 12
-PROVIDER_OFFSET: Final = PAIRS * NAME_VALUE_BYTES
-TEXT_OFFSET: Final = PROVIDER_OFFSET + DATA_PROVIDER.itemsize
-MESSAGE_BYTES_MAX: Final = 512
-HEADERS_MEMORY_BYTES: Final = TEXT_OFFSET + 3 * MESSAGE_BYTES_MAX
-
-_COPY: Final = 0
-_CONSTANT: Final = 6  # NO_COPY_NAME | NO_COPY_VALUE
-_COPY_VALUE: Final = 2  # NO_COPY_NAME
-
-
-def _constant(text: bytes) -> Any:
-    return np.frombuffer(text, np.uint8)
-
-
-_STATUS: Final = _constant(b":status")
-_200: Final = _constant(b"200")
-_405: Final = _constant(b"405")
-_415: Final = _constant(b"415")
-_CONTENT_TYPE: Final = _constant(b"content-type")
-_GRPC: Final = _constant(b"application/grpc")
-_GRPC_STATUS: Final = _constant(b"grpc-status")
-_ZERO: Final = _constant(b"0")
-_MESSAGE: Final = _constant(b"grpc-message")
-_FIELD: Final = _constant(b"riskgate-field")
-_ACCEPT_ENCODING: Final = _constant(b"grpc-accept-encoding")
-_IDENTITY: Final = _constant(b"identity")
-_HEX: Final = _constant(b"0123456789ABCDEF")
-
-
-@kernel
-def _write_pair_nb(
-    lane: Any, pair: int, name: Any, value: int, value_length: int, flags: int
-) -> None:
-    entry = name_value_at(lane.headers + pair * i64(NAME_VALUE_BYTES))
-    entry.name = name.ctypes.data
-    entry.name_length = name.shape[0]
-    entry.value = value
-    entry.value_length = value_length
-    entry.flags = flags
-
-
-@routine
-def prepare_headers_nb(lane: Any) -> None:
-    """Write the pairs that every good answer has; once, at start."""
-    _write_pair_nb(lane, _STATUS_200, _STATUS, _200.ctypes.data, 3, _CONSTANT)
-    _write_pair_nb(lane, 1, _CONTENT_TYPE, _GRPC.ctypes.data, _GRPC.shape[0], _CONSTANT)
-    _write_pair_nb(lane, _TRAILERS_OK, _GRPC_STATUS, _ZERO.ctypes.data, 1, _CONSTANT)
 
 
 @routine
@@ -127,37 +90,18 @@ def submit_trailers_nb(call: Any) -> None:
     connection = connection_at(call.connection)
     lane = lane_at(connection.lane)
     if call.status == OK:
-        trailers = lane.headers + _TRAILERS_OK * i64(NAME_VALUE_BYTES)
+        trailers = lane.headers + TRAILERS_OK * i64(NAME_VALUE_BYTES)
         submit_trailer(connection.session, call.stream_id, trailers, 1)
         return
     digits, digits_length = code_digits_nb(call.status)
-    _write_pair_nb(lane, _BUILT, _GRPC_STATUS, digits, digits_length, _CONSTANT)
+    write_pair_nb(lane, BUILT, NAME_GRPC_STATUS, digits, digits_length, CONSTANT)
     count = 1
     if call.text != 0:
         text = text_address_nb(call.text)
-        _write_pair_nb(lane, _BUILT + 1, _MESSAGE, text, text_length_nb(call.text), _CONSTANT)
+        write_pair_nb(lane, BUILT + 1, NAME_MESSAGE, text, text_length_nb(call.text), CONSTANT)
         count = 2
-    trailers = lane.headers + _BUILT * i64(NAME_VALUE_BYTES)
+    trailers = lane.headers + BUILT * i64(NAME_VALUE_BYTES)
     submit_trailer(connection.session, call.stream_id, trailers, count)
-
-
-@routine
-def percent_encode_nb(source: int, length: int, target: int, target_max: int) -> int:
-    """Write a grpc-message: all but printable ASCII, and the percent sign, as %XX; return bytes."""
-    written = i64(0)
-    for position in range(length):
-        byte = load_byte(source + position)
-        if written + 3 > target_max:
-            break
-        if 32 <= byte <= 126 and byte != 37:
-            store_byte(target + written, byte)
-            written += 1
-        else:
-            store_byte(target + written, 37)
-            store_byte(target + written + 1, i64(_HEX[byte >> 4]))
-            store_byte(target + written + 2, i64(_HEX[byte & 15]))
-            written += 3
-    return written
 
 
 @routine
@@ -184,25 +128,25 @@ def refuse_nb(
         text: T_* if the message is one of the lane's own, else 0.
     """
     lane.errors[status] += 1
-    first = lane.headers + _BUILT * i64(NAME_VALUE_BYTES)
+    first = lane.headers + BUILT * i64(NAME_VALUE_BYTES)
     digits, digits_length = code_digits_nb(status)
     room = lane.headers + TEXT_OFFSET
     encoded = percent_encode_nb(message, message_length, room, i64(MESSAGE_BYTES_MAX))
-    http = _200.ctypes.data
+    http = HTTP_200.ctypes.data
     if text == T_CONTENT_TYPE:
-        http = _415.ctypes.data
+        http = HTTP_415.ctypes.data
     elif text == T_POST:
-        http = _405.ctypes.data
-    _write_pair_nb(lane, _BUILT, _STATUS, http, 3, _CONSTANT)
-    _write_pair_nb(lane, _BUILT + 1, _CONTENT_TYPE, _GRPC.ctypes.data, _GRPC.shape[0], _CONSTANT)
-    _write_pair_nb(lane, _BUILT + 2, _GRPC_STATUS, digits, digits_length, _CONSTANT)
-    _write_pair_nb(lane, _BUILT + 3, _MESSAGE, room, encoded, _COPY_VALUE)
+        http = HTTP_405.ctypes.data
+    write_pair_nb(lane, BUILT, NAME_STATUS, http, 3, CONSTANT)
+    write_pair_nb(lane, BUILT + 1, NAME_CONTENT_TYPE, GRPC.ctypes.data, GRPC.shape[0], CONSTANT)
+    write_pair_nb(lane, BUILT + 2, NAME_GRPC_STATUS, digits, digits_length, CONSTANT)
+    write_pair_nb(lane, BUILT + 3, NAME_MESSAGE, room, encoded, COPY_VALUE)
     count = i64(4)
     if field_length > 0:
-        _write_pair_nb(lane, _BUILT + count, _FIELD, field, field_length, _COPY_VALUE)
+        write_pair_nb(lane, BUILT + count, NAME_FIELD, field, field_length, COPY_VALUE)
         count += 1
     if text == T_COMPRESSED:
-        _write_pair_nb(lane, _BUILT + count, _ACCEPT_ENCODING, _IDENTITY.ctypes.data, 8, _CONSTANT)
+        write_pair_nb(lane, BUILT + count, NAME_ACCEPT_ENCODING, IDENTITY.ctypes.data, 8, CONSTANT)
         count += 1
     call.answering = 1
     call.finished = 1

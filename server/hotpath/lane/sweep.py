@@ -6,7 +6,8 @@ from typing import Any, Final
 
 from server.hotpath.jit import i64, kernel, routine
 from server.hotpath.lane.accept import listen_nb
-from server.hotpath.lane.connection import close_connection_nb, say_goodbye_nb
+from server.hotpath.lane.connection import close_connection_nb
+from server.hotpath.lane.flush import say_goodbye_nb
 from server.hotpath.lane.foreign import session_get_last_proc_stream_id, submit_rst_stream
 from server.hotpath.lane.handshake import ask_judge_nb
 from server.hotpath.lane.judging import NO_CELL

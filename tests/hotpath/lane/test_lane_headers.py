@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from server.hotpath.jit import routine
+from server.hotpath.lane.header_pairs import percent_encode_nb
 from server.hotpath.lane.headers import PATHS, find_method_nb, is_grpc_nb, read_timeout_ns_nb
 from server.hotpath.lane.pool import FAIR_MIN, FAIR_SHARE, may_take_nb
-from server.hotpath.lane.replies import percent_encode_nb
 from server.hotpath.lane.structs import METHOD_UNKNOWN, METHODS
 
 UNITS_NS = {
