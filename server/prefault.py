@@ -7,6 +7,7 @@ asks for the pages a little ahead of where the engine writes, so a small engine 
 
 import ctypes
 import mmap
+import os
 import threading
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
@@ -17,7 +18,8 @@ from server.engine import Engine
 
 _INTERVAL_S: Final = 0.02
 _AHEAD_BYTES: Final = 32 << 20
-_STEP_BYTES: Final = 1 << 20
+_STEP_BYTES: Final = 1 << 17
+_NICENESS: Final = 19
 _POPULATE_WRITE: Final = 23  # MADV_POPULATE_WRITE, Linux 5.14 and later
 _LIBC: Final = ctypes.CDLL(None)
 
@@ -76,6 +78,8 @@ class Prefault:
         return asked
 
     def _run(self) -> None:
+        # On Linux this is about one thread: whoever decides comes first.
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
         while not self._stop_asked.wait(_INTERVAL_S):
             self.advance()
 
