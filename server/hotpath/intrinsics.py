@@ -211,7 +211,7 @@ def _memory_access(bits: int, *, is_float: bool = False) -> tuple[Any, Any]:
 load_byte, store_byte = _memory_access(8)
 load_half, store_half = _memory_access(32)
 load_long, store_long = _memory_access(64)
-load_double, store_double = _memory_access(64, is_float=True)
+_, store_double = _memory_access(64, is_float=True)
 
 
 @intrinsic

@@ -8,16 +8,11 @@ extension first.
 
 from __future__ import annotations
 
-import ctypes
-from typing import Any, Final
-
-import llvmlite.binding
-from numba import types
-from numba.core.types import ExternalFunction
+from typing import Final
 
 from server.hotpath.intrinsics import load_byte, store_byte, store_half, store_long
 from server.hotpath.jit import callback, i64
-from server.hotpath.lane.foreign import SSL
+from server.hotpath.lane.foreign import ssl_hello_extension
 
 _ACCEPTED: Final = 0  # SSL_TLSEXT_ERR_OK
 _REFUSED: Final = 2  # SSL_TLSEXT_ERR_ALERT_FATAL
@@ -27,14 +22,6 @@ _EXTENSION_ALPN: Final = 16  # RFC 7301
 _ALERT_NO_APPLICATION_PROTOCOL: Final = 120
 _H: Final = ord("h")
 _TWO: Final = ord("2")
-
-_FIND_EXTENSION: Final = "riskgate_lane_SSL_client_hello_get0_ext"
-llvmlite.binding.add_symbol(
-    _FIND_EXTENSION, ctypes.cast(SSL.SSL_client_hello_get0_ext, ctypes.c_void_p).value
-)
-_find_extension: Any = ExternalFunction(
-    _FIND_EXTENSION, types.int32(types.int64, types.int64, types.int64, types.int64)
-)
 
 
 @callback("int32(int64, int64, int64, int64, uint32, int64)")
@@ -66,7 +53,7 @@ def select_protocol(
 @callback("int32(int64, int64, int64)")
 def check_hello(ssl: int, alert: int, _unused: int) -> int:
     """Answer `SSL_CTX_set_client_hello_cb`: refuse a client that offers no protocol at all."""
-    if _find_extension(ssl, _EXTENSION_ALPN, 0, 0) == 1:
+    if ssl_hello_extension(ssl, _EXTENSION_ALPN, 0, 0) == 1:
         return _HELLO_ACCEPTED
     store_half(alert, i64(_ALERT_NO_APPLICATION_PROTOCOL))
     return _HELLO_REFUSED

@@ -48,7 +48,7 @@ def _is_ours_nb(message: int, length: int) -> bool:
 @routine
 def _put_status_nb(call: Any, status: int) -> None:
     if call.output_size - call.output_to < 16:
-        return  # a watcher that does not read; it hears the newest status later
+        return  # a watcher that has not read hundreds of changes: it hears a later one
     at = call.output + call.output_to
     store_byte(at + 5, _STATUS_TAG)
     store_byte(at + 6, status)

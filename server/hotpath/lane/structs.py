@@ -1,7 +1,7 @@
 """The C structures that the lane shares with the kernel and libnghttp2, and its own records.
 
 A numpy dtype with `align=True` has the layout of the C structure. `epoll_event` is packed on x86-64
-only. Sizes are checked by tests/hotpath/lane/test_structs.py against a C compiler's answer.
+only. Sizes are checked by tests/hotpath/lane/test_lane_structs.py against a C compiler's answer.
 """
 
 from __future__ import annotations

@@ -10,12 +10,10 @@ from server.hotpath.jit import i64, kernel
 
 # gRPC status codes that the lane gives by itself.
 OK: Final = 0
-CANCELLED: Final = 1
 INVALID_ARGUMENT: Final = 3
 DEADLINE_EXCEEDED: Final = 4
 RESOURCE_EXHAUSTED: Final = 8
 UNIMPLEMENTED: Final = 12
-INTERNAL: Final = 13
 UNAVAILABLE: Final = 14
 UNAUTHENTICATED: Final = 16
 NOT_FOUND: Final = 5
@@ -38,7 +36,6 @@ TEXTS: Final = (
     b"the server is stopping",
     b"the client certificate has expired",
     b"this service is not known",
-    b"internal error",
     b"only POST is allowed",
 )
 (
@@ -59,7 +56,6 @@ TEXTS: Final = (
     T_STOPPING,
     T_CERTIFICATE_EXPIRED,
     T_UNKNOWN_SERVICE,
-    T_INTERNAL,
     T_POST,
 ) = range(len(TEXTS))
 
