@@ -21,7 +21,7 @@ export PYTHONUNBUFFERED := 1
 QUICK = $(wildcard $(foreach name,numba llvmlite numpy google redis pydantic pydantic_settings \
   prometheus_client typer click rich cryptography,$(VENV)/lib/python3.*/site-packages/$(name)))
 
-.PHONY: help setup demo serve test test-all check fix proto bench bench-lane image lock
+.PHONY: help setup demo serve test test-all check fix proto bench bench-lane bench-journal image lock
 
 help:
 	@awk 'BEGIN {FS = ":.*## "; print "make TARGET, where TARGET is one of:\n"} \
@@ -85,6 +85,9 @@ bench: setup ## measure decisions, memory and start time on this machine
 
 bench-lane: setup ## compare the decision port with servers that do no work (ARGS=--quick: short)
 	@$(BIN)/python -m benchmarks.lane $(ARGS)
+
+bench-journal: setup ## what the journal costs, and how fast it is replayed
+	@$(BIN)/python -m benchmarks.journal $(ARGS)
 
 image: ## build the container image riskgate:latest
 	docker build --tag riskgate:latest .

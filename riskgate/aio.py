@@ -6,16 +6,19 @@ only awaits. It belongs to the event loop in which it was made.
 
 import asyncio
 import os
-from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Sequence
 from types import TracebackType
 from typing import Any, Self, Unpack
 
 import grpc
 
 from riskgate import calls
-from riskgate.channel import open_aio_channel, read_address
+from riskgate.batches import Part, join_batch, split_batch
+from riskgate.channel import list_addresses, open_aio_channel, read_decision_addresses
 from riskgate.errors import NoDecisionError
 from riskgate.fields import DecideFields, ReportFields, SyncFields
+from riskgate.shards import find_shard
+from riskgate.streams import decide_split_aio
 from riskgate.v1 import decision_pb2, decision_pb2_grpc
 
 
@@ -27,21 +30,24 @@ class AsyncClient:
 
     def __init__(
         self,
-        address: str,
+        address: str | Sequence[str],
         *,
         credentials: grpc.ChannelCredentials | None = None,
         deadline_s: float = calls.DEADLINE_S,
     ) -> None:
         self._deadline_s = deadline_s
-        self._channel = open_aio_channel(address, "decision", credentials)
-        self._stub: Any = decision_pb2_grpc.DecisionServiceStub(self._channel)
+        addresses = list_addresses(address)
+        self._channels = [open_aio_channel(each, "decision", credentials) for each in addresses]
+        self._stubs: list[Any] = [
+            decision_pb2_grpc.DecisionServiceStub(channel) for channel in self._channels
+        ]
 
     @classmethod
     def from_data_dir(
         cls, data_dir: str | os.PathLike[str] | None = None, *, deadline_s: float = calls.DEADLINE_S
     ) -> Self:
         """As `Client.from_data_dir`."""
-        return cls(read_address("decision", data_dir), deadline_s=deadline_s)
+        return cls(read_decision_addresses(data_dir), deadline_s=deadline_s)
 
     async def decide(
         self,
@@ -66,8 +72,10 @@ class AsyncClient:
         idempotent: bool = True,
     ) -> list[calls.Outcome]:
         """As `Client.decide_batch`."""
-        call = calls.build_batch(requests, all_or_none=all_or_none, idempotent=idempotent)
-        return calls.read_batch(call.request, await self._run(call, deadline_s))
+        batch = calls.build_batch(requests, all_or_none=all_or_none, idempotent=idempotent)
+        parts = split_batch(batch, len(self._stubs))
+        answers = await asyncio.gather(*(self._attempt(part, deadline_s) for part in parts))
+        return join_batch(parts, answers)
 
     async def stream(
         self,
@@ -78,13 +86,20 @@ class AsyncClient:
     ) -> AsyncIterator[calls.Outcome]:
         """As `Client.stream`; the requests may come from an asynchronous iterator too."""
         items = _iterate_items(requests, idempotent=idempotent)
+        if len(self._stubs) == 1:
+            answers = self._stubs[0].DecideStream(items, timeout=lifetime_s)
+        else:
+            answers = decide_split_aio(self._stubs, items, lifetime_s)
         tag = 0
         try:
-            async for answer in self._stub.DecideStream(items, timeout=lifetime_s):
+            async for answer in answers:
                 yield calls.read_stream_item(tag, answer)
                 tag += 1
         except grpc.RpcError as error:
             raise NoDecisionError.from_rpc(error) from error
+        finally:
+            if isinstance(answers, AsyncGenerator):
+                await answers.aclose()
 
     async def report(
         self,
@@ -115,8 +130,9 @@ class AsyncClient:
         return answer
 
     async def close(self) -> None:
-        """Close the channel; running calls end with an error."""
-        await self._channel.close(grace=None)
+        """Close the channels; running calls end with an error."""
+        for channel in self._channels:
+            await channel.close(grace=None)
 
     async def __aenter__(self) -> Self:
         return self
@@ -131,7 +147,8 @@ class AsyncClient:
 
     async def _run(self, call: calls.Call, deadline_s: float | None) -> Any:
         attempts = calls.Attempts(call, self._deadline_s if deadline_s is None else deadline_s)
-        method = getattr(self._stub, call.method)
+        stub = self._stubs[find_shard(call.account_id, len(self._stubs))]
+        method = getattr(stub, call.method)
         while True:
             try:
                 return await method(
@@ -141,6 +158,13 @@ class AsyncClient:
                 )
             except grpc.RpcError as error:
                 await asyncio.sleep(attempts.admit_retry(error))
+
+    async def _attempt(self, part: Part, deadline_s: float | None) -> Any:
+        """Return the answer to a part of a batch, or the error that it came to."""
+        try:
+            return await self._run(part.call, deadline_s)
+        except NoDecisionError as error:
+            return error
 
 
 async def _iterate_items(

@@ -34,11 +34,13 @@ class Call:
         method: Its name in the stub, as in `Decide`.
         request: The message to send.
         is_repeatable: It has the same effect when it arrives twice.
+        account_id: Whose engine is called, when there are several; of a batch the first's.
     """
 
     method: str
     request: Any
     is_repeatable: bool
+    account_id: str = ""
 
 
 def build_order_id() -> str:
@@ -70,7 +72,7 @@ def build_decide(
 ) -> Call:
     """Return the call of one decision."""
     message = build_request(request, fields, idempotent=idempotent)
-    return Call("Decide", message, bool(message.client_order_id))
+    return Call("Decide", message, bool(message.client_order_id), message.account_id)
 
 
 def build_batch(
@@ -79,14 +81,16 @@ def build_batch(
     """Return the call of a batch; it may be repeated when every request carries an order id."""
     messages = [build_request(request, {}, idempotent=idempotent) for request in requests]
     batch = decision_pb2.DecideBatchRequest(requests=messages, all_or_none=all_or_none)
-    return Call("DecideBatch", batch, all(message.client_order_id for message in messages))
+    is_repeatable = all(message.client_order_id for message in messages)
+    first = messages[0].account_id if messages else ""
+    return Call("DecideBatch", batch, is_repeatable, first)
 
 
 def build_report(report: decision_pb2.ExecutionReport | None, fields: ReportFields) -> Call:
     """Return the call of an execution report; it may be repeated when it has a report id."""
     message = fill_message(decision_pb2.ExecutionReport, report, fields)
     request = decision_pb2.ReportExecutionRequest(report=message)
-    return Call("ReportExecution", request, bool(message.report_id))
+    return Call("ReportExecution", request, bool(message.report_id), message.account_id)
 
 
 def build_sync(request: decision_pb2.SyncAccountRequest | None, fields: SyncFields) -> Call:
@@ -95,7 +99,7 @@ def build_sync(request: decision_pb2.SyncAccountRequest | None, fields: SyncFiel
     A second one would undo the reports that came between the two.
     """
     message = fill_message(decision_pb2.SyncAccountRequest, request, fields)
-    return Call("SyncAccount", message, is_repeatable=False)
+    return Call("SyncAccount", message, is_repeatable=False, account_id=message.account_id)
 
 
 def build_stream_item(

@@ -8,6 +8,7 @@ not cross a network in the clear.
 import ipaddress
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -60,6 +61,8 @@ def check_plaintext(address: str) -> None:
 def read_address(service: Service, data_dir: str | os.PathLike[str] | None = None) -> str:
     """Return HOST:PORT of a service of the stack that runs in a data directory.
 
+    Of several engines it is the first, which decides about some accounts only.
+
     Args:
         service: Which port.
         data_dir: None: the environment's RISKGATE_DATA_DIR, else `.riskgate`.
@@ -67,18 +70,34 @@ def read_address(service: Service, data_dir: str | os.PathLike[str] | None = Non
     Raises:
         StackNotFoundError: No stack runs there, or its state file is not readable.
     """
+    return _read_addresses(service, data_dir)[0]
+
+
+def read_decision_addresses(data_dir: str | os.PathLike[str] | None = None) -> list[str]:
+    """Return the decision port of every engine of the stack, in the order of the shards.
+
+    Args:
+        data_dir: As for `read_address`.
+
+    Raises:
+        StackNotFoundError: As `read_address`.
+    """
+    return _read_addresses("decision", data_dir)
+
+
+def _read_addresses(service: Service, data_dir: str | os.PathLike[str] | None) -> list[str]:
     place = Path(data_dir or os.environ.get(DATA_DIR_VARIABLE) or DATA_DIR_DEFAULT)
     try:
         state = json.loads((place / STATE_FILE).read_text(encoding="utf-8"))
-        return _find_address(state, service)
-    except (OSError, ValueError, LookupError, TypeError) as error:
+        found = state.get(f"{service}_addresses") or [state[f"{service}_address"]]
+        return [_to_dial(address) for address in found]
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise StackNotFoundError(
             f"no stack runs in {place}: start one with `riskgate serve --data-dir {place}`"
         ) from error
 
 
-def _find_address(state: Any, service: Service) -> str:
-    address = state[f"{service}_address"]
+def _to_dial(address: Any) -> str:
     if not isinstance(address, str) or ":" not in address:
         raise ValueError("not an address")
     host, _, port = address.rpartition(":")
@@ -90,6 +109,18 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def list_addresses(address: str | Sequence[str]) -> list[str]:
+    """Return the addresses of all engines, in the order of the shards.
+
+    Raises:
+        ValueError: There is none.
+    """
+    addresses = [address] if isinstance(address, str) else list(address)
+    if not addresses:
+        raise ValueError("no address was given")
+    return addresses
 
 
 def open_channel(

@@ -1,22 +1,26 @@
 """The blocking client of the decision port; `riskgate/aio.py` is the same for asyncio.
 
 `riskgate/calls.py` builds the requests, decides about the retry and reads the answers; this class
-only waits. Every failure is a `NoDecisionError`. One channel serves all calls of a client, which
-may be used from many threads.
+only waits. Every failure is a `NoDecisionError`. One channel to each engine serves all calls of a
+client, which may be used from many threads.
 """
 
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, Final, Self, Unpack
 
 import grpc
 
 from riskgate import calls
-from riskgate.channel import open_channel, read_address
+from riskgate.batches import Part, join_batch, split_batch
+from riskgate.channel import list_addresses, open_channel, read_decision_addresses
 from riskgate.errors import NoDecisionError
 from riskgate.fields import DecideFields, ReportFields, SyncFields
+from riskgate.shards import find_shard
+from riskgate.streams import decide_split
 from riskgate.v1 import decision_pb2, decision_pb2_grpc
 
 DEADLINE_S: Final = calls.DEADLINE_S
@@ -26,24 +30,28 @@ class Client:
     """Blocking client.
 
     Args:
-        address: HOST:PORT of the decision port, or unix:PATH.
+        address: HOST:PORT of the decision port, or unix:PATH. Of several engines those of all, in
+            the order of the shards: each call goes to the engine of its account.
         credentials: TLS credentials; None: plaintext, to this machine only.
         deadline_s: Default deadline of a call, retry included, seconds, > 0.
 
     Raises:
-        ValueError: The address is on another machine and there are no credentials.
+        ValueError: No address, or it is on another machine and there are no credentials.
     """
 
     def __init__(
         self,
-        address: str,
+        address: str | Sequence[str],
         *,
         credentials: grpc.ChannelCredentials | None = None,
         deadline_s: float = DEADLINE_S,
     ) -> None:
         self._deadline_s = deadline_s
-        self._channel = open_channel(address, "decision", credentials)
-        self._stub: Any = decision_pb2_grpc.DecisionServiceStub(self._channel)
+        addresses = list_addresses(address)
+        self._channels = [open_channel(each, "decision", credentials) for each in addresses]
+        self._stubs: list[Any] = [
+            decision_pb2_grpc.DecisionServiceStub(channel) for channel in self._channels
+        ]
 
     @classmethod
     def from_data_dir(
@@ -58,7 +66,7 @@ class Client:
         Raises:
             StackNotFoundError: No stack runs there.
         """
-        return cls(read_address("decision", data_dir), deadline_s=deadline_s)
+        return cls(read_decision_addresses(data_dir), deadline_s=deadline_s)
 
     def decide(
         self,
@@ -95,14 +103,18 @@ class Client:
     ) -> list[calls.Outcome]:
         """Ask about up to 1,000 orders at once; each sees the holds of those before it.
 
+        Of several engines each is asked about its own accounts, at the same time; one that is away
+        leaves only those without a decision. All or none needs accounts of one engine.
+
         Returns:
             Per request, in order, its answer, or the error that left it without a decision.
 
         Raises:
             NoDecisionError: There is no decision about any of them.
         """
-        call = calls.build_batch(requests, all_or_none=all_or_none, idempotent=idempotent)
-        return calls.read_batch(call.request, self._run(call, deadline_s))
+        batch = calls.build_batch(requests, all_or_none=all_or_none, idempotent=idempotent)
+        parts = split_batch(batch, len(self._stubs))
+        return join_batch(parts, self._run_parts(parts, deadline_s))
 
     def stream(
         self,
@@ -125,8 +137,12 @@ class Client:
             calls.build_stream_item(tag, request, idempotent=idempotent)
             for tag, request in enumerate(requests)
         )
+        if len(self._stubs) == 1:
+            answers = self._stubs[0].DecideStream(items, timeout=lifetime_s)
+        else:
+            answers = decide_split(self._stubs, items, lifetime_s)
         try:
-            for tag, answer in enumerate(self._stub.DecideStream(items, timeout=lifetime_s)):
+            for tag, answer in enumerate(answers):
                 yield calls.read_stream_item(tag, answer)
         except grpc.RpcError as error:
             raise NoDecisionError.from_rpc(error) from error
@@ -168,8 +184,9 @@ class Client:
         return answer
 
     def close(self) -> None:
-        """Close the channel; running calls end with an error."""
-        self._channel.close()
+        """Close the channels; running calls end with an error."""
+        for channel in self._channels:
+            channel.close()
 
     def __enter__(self) -> Self:
         return self
@@ -184,7 +201,8 @@ class Client:
 
     def _run(self, call: calls.Call, deadline_s: float | None) -> Any:
         attempts = calls.Attempts(call, self._deadline_s if deadline_s is None else deadline_s)
-        method = getattr(self._stub, call.method)
+        stub = self._stubs[find_shard(call.account_id, len(self._stubs))]
+        method = getattr(stub, call.method)
         while True:
             try:
                 return method(
@@ -194,3 +212,17 @@ class Client:
                 )
             except grpc.RpcError as error:
                 time.sleep(attempts.admit_retry(error))
+
+    def _run_parts(self, parts: list[Part], deadline_s: float | None) -> list[Any]:
+        """Return per part its answer, or the error that it came to."""
+
+        def attempt(part: Part) -> Any:
+            try:
+                return self._run(part.call, deadline_s)
+            except NoDecisionError as error:
+                return error
+
+        if len(parts) == 1:
+            return [attempt(parts[0])]
+        with ThreadPoolExecutor(len(parts)) as pool:
+            return list(pool.map(attempt, parts))

@@ -13,7 +13,6 @@ import numpy as np
 from google.protobuf.message import DecodeError
 
 from riskgate.v1 import state_pb2
-from server.hotpath.change_frame import FRAME, FRAME_BYTES
 from server.hotpath.change_kinds import (
     ACCOUNT,
     BREAKER,
@@ -38,6 +37,7 @@ from server.hotpath.layout import (
     words,
 )
 from server.hotpath.model_tables import MODEL_SLOTS, NO_MODEL_SLOT
+from server.hotpath.ring_frame import FRAME, FRAME_BYTES
 
 Rows = np.ndarray[Any, np.dtype[Any]]
 
@@ -55,12 +55,13 @@ class MalformedChangeError(ValueError):
     """A change must not reach the engine; the text says what is wrong with it."""
 
 
-def pack_change(change: bytes, slot: int) -> bytes:
+def pack_change(change: bytes, slot: int, *, is_partial: bool = False) -> bytes:
     """Check a change and return its frame.
 
     Args:
         change: bytes of a riskgate.v1.StateChange.
         slot: model slot that was filled for a MODEL change, else NO_MODEL_SLOT.
+        is_partial: it comes with others that may be older, so it does not yet number the state.
 
     Raises:
         MalformedChangeError: it is not a change that this engine can apply.
@@ -88,7 +89,7 @@ def pack_change(change: bytes, slot: int) -> bytes:
     header[0] = (
         FRAME_BYTES + len(rows) + len(change) + len(padding),
         message.kind,
-        message.version,
+        0 if is_partial else message.version,
         not message.rows,
         slot,
         len(rows) // CHANGE_ROWS[message.kind].itemsize,

@@ -24,6 +24,10 @@ _COMMANDS: Final = {
     "serve": "server.commands.serve:serve",
     "engine": "server.commands.processes:engine",
     "control": "server.commands.processes:control",
+    "recorder": "server.commands.processes:recorder",
+    "standby": "server.commands.standby:standby",
+    "promote": "server.commands.promote:promote",
+    "ship": "server.commands.processes:ship",
     "warm": "server.commands.processes:warm",
     "migrate": "server.commands.migrate:migrate",
     "doctor": "server.commands.doctor:doctor",
@@ -32,6 +36,10 @@ _COMMANDS: Final = {
     "get": "server.commands.get:get",
     "models": "server.commands.models:models",
     "policy": "server.commands.policy:policy",
+    "journal": "server.commands.journal:journal",
+    "replay": "server.commands.replay:replay",
+    "explain": "server.commands.explain:explain",
+    "simulate": "server.commands.simulate:simulate",
 }
 
 

@@ -29,6 +29,7 @@ from server.prefault import Prefault
 from server.security.certificate_judge import CertificateJudge
 from server.security.decision_tls import DecisionTls, find_tls_files
 from server.settings import Settings
+from server.shards import Shard
 from server.telemetry.decision_counts import DecisionCounts
 from server.telemetry.lane_counts import read_lane_counts, read_lane_metrics
 
@@ -53,12 +54,14 @@ class CompiledPort:
         self._is_inherited = inherited is not None
         self._listener = inherited or open_listener(settings.decision_listen)
         self._local = inherited_listener(LOCAL_FD_VARIABLE)
+        shard = Shard.parse(settings.shard)
         self.lane = Lane(
             engine,
             self._listener,
             _bounds_of(settings),
-            partial(_errand, engine),
+            partial(_errand, engine, shard),
             local=self._local,
+            shard=(shard.index, shard.count),
         )
         if self._is_inherited:
             self.lane.hold()
@@ -110,6 +113,10 @@ class CompiledPort:
         """Decide from now on."""
         self.lane.say(ready=True, serving=True)
         self.lane.listen()
+
+    async def say_fenced(self) -> None:
+        """Say NOT_SERVING; the lane denies by itself, unless it keeps no journal."""
+        self.lane.say(ready=self._settings.durability != "memory", serving=False)
 
     async def watch(self) -> None:
         """Kill the process when the lane stands still: a compiled loop cannot be interrupted.
@@ -167,8 +174,8 @@ def _bounds_of(settings: Settings) -> LaneBounds:
     )
 
 
-def _errand(engine: Engine, raw: bytes, received_ns: int) -> bytes | RequestError:
+def _errand(engine: Engine, shard: Shard, raw: bytes, received_ns: int) -> bytes | RequestError:
     # Loaded when it is first needed: no decision waits for it, and a start does not either.
     from server.services.sync_errand import try_sync_account  # noqa: PLC0415
 
-    return try_sync_account(engine, raw, received_ns)
+    return try_sync_account(engine, raw, received_ns, shard)

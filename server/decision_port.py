@@ -26,6 +26,9 @@ class DecisionPort(Protocol):
     async def say_serving(self) -> None:
         """The state is current: decide."""
 
+    async def say_fenced(self) -> None:
+        """Another engine has taken over: say NOT_SERVING and answer with denials, if at all."""
+
     async def watch(self) -> None:
         """Keep the port alive; returns or raises when it has failed."""
 

@@ -9,6 +9,8 @@ import shutil
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Final, cast
 
@@ -22,6 +24,7 @@ from server.errors import RiskgateError
 from server.readiness import read_status
 from server.security.keys import load_trust_set
 from server.settings import Settings
+from server.shards import Shard, all_shards
 from server.stack_state import StackState
 
 _CALL_TIMEOUT_S: Final = 2.0
@@ -96,9 +99,11 @@ class _Examination:
         yield "migrations", self._check_schema
         yield "redis", self._check_redis
         yield "control", self._check_control
-        yield "engine", self._check_engine
+        for shard in all_shards(len(self._decision_addresses())):
+            yield shard.name("engine"), partial(self._check_engine, shard)
         yield "publisher", self._check_publisher
-        yield "engine_state", self._check_engine_state
+        for shard in all_shards(len(self._decision_addresses())):
+            yield shard.name("engine_state"), partial(self._check_engine_state, shard)
 
     def _check_data_directory(self) -> None:
         if not self._data_dir.is_dir():
@@ -158,8 +163,9 @@ class _Examination:
         address = self._state.control_address if self._state else self._settings.control_listen
         _check_serving("control", address, self._logs)
 
-    def _check_engine(self) -> None:
-        _check_serving("engine", self._decision_address(), self._logs)
+    def _check_engine(self, shard: Shard) -> None:
+        address = self._decision_addresses()[shard.index]
+        _check_serving(shard.name("engine"), address, self._logs)
 
     def _check_publisher(self) -> None:
         age_ms = self._read_feed().entry_age_ms
@@ -171,20 +177,21 @@ class _Examination:
                 f"the control process publishes: see {self._logs / 'control.log'}",
             )
 
-    def _check_engine_state(self) -> None:
-        answer = self._judge_nothing()
+    def _check_engine_state(self, shard: Shard) -> None:
+        answer = self._judge_nothing(shard)
+        log_path = self._logs / f"{shard.name('engine')}.log"
         published = self._read_feed().version or 0
 
         def has_caught_up() -> bool:
             nonlocal answer
-            answer = self._judge_nothing()
+            answer = self._judge_nothing(shard)
             return answer.state_version >= published
 
         if not wait_until(has_caught_up, timeout_s=_LAG_TIMEOUT_S):
             raise Problem(
                 f"the engine decides on state version {answer.state_version}, published is "
                 f"{published}",
-                f"see {self._logs / 'engine.log'}; a restart of the engine loads everything anew",
+                f"see {log_path}; a restart of the engine loads everything anew",
             )
         if answer.mode == types_pb2.MODE_REFUSE:
             raise Problem(
@@ -192,11 +199,11 @@ class _Examination:
                 "mend what the checks above name; `riskgate decide --explain` says why",
             )
 
-    def _judge_nothing(self) -> decision_pb2.DecideResponse:
+    def _judge_nothing(self, shard: Shard) -> decision_pb2.DecideResponse:
         # A dry run for an account that cannot exist: denied, nothing stored, but it tells the
         # version and the mode of the state behind it.
         request = decision_pb2.DecideRequest(
-            account_id="riskgate-doctor",
+            account_id=next(filter(shard.owns, map("riskgate-doctor-{}".format, count()))),
             provider_id="riskgate-doctor",
             provider_type=types_pb2.PROVIDER_TYPE_USER,
             symbol="RISKGATE-DOCTOR",
@@ -206,7 +213,7 @@ class _Examination:
             dry_run=True,
         )
         with grpc.insecure_channel(
-            self._decision_address(), options=[("grpc.enable_http_proxy", 0)]
+            self._decision_addresses()[shard.index], options=[("grpc.enable_http_proxy", 0)]
         ) as channel:
             stub = decision_pb2_grpc.DecisionServiceStub(channel)
             try:
@@ -214,7 +221,8 @@ class _Examination:
             except grpc.RpcError as error:
                 code = cast("grpc.Call", error).code().name
                 raise Problem(
-                    f"the engine gives no answer: {code}", f"see {self._logs / 'engine.log'}"
+                    f"the engine gives no answer: {code}",
+                    f"see {self._logs / shard.name('engine')}.log",
                 ) from error
         return answer
 
@@ -244,8 +252,10 @@ class _Examination:
             raise Problem("no Redis was started or named", _START)
         return self._settings.redis_url_text()
 
-    def _decision_address(self) -> str:
-        return self._state.decision_address if self._state else self._settings.decision_listen
+    def _decision_addresses(self) -> list[str]:
+        if self._state is None:
+            return [self._settings.decision_listen]
+        return self._state.decision_addresses or [self._state.decision_address]
 
 
 def _check_serving(name: str, address: str, logs: Path) -> None:

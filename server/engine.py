@@ -24,8 +24,8 @@ from server.change_packing import MalformedChangeError, pack_change, pack_refuse
 from server.errors import NotFoundError
 from server.hotpath.apply import apply_change_nb
 from server.hotpath.change_frame import drain_nb
-from server.hotpath.clock import take_reading_nb
-from server.hotpath.decide import decide_nb
+from server.hotpath.decide import decide_nb, deny_unjournaled_nb
+from server.hotpath.journal.journal_record import new_journal
 from server.hotpath.layout import (
     CHANGE_ROWS,
     ID_WORDS,
@@ -42,6 +42,7 @@ from server.hotpath.ring import new_ring, push_nb
 from server.hotpath.rows import WHEEL_SHIFT
 from server.hotpath.sync import forget_flat_positions_nb, sync_nb
 from server.hotpath.table import find_nb
+from server.hotpath.wire.journaling import tick_nb
 from server.policy import default_policy_row
 
 if TYPE_CHECKING:
@@ -79,7 +80,8 @@ class Engine:
         restarted: bool = False,
         idempotency_min_age_ns: int = 600_000_000_000,
     ) -> None:
-        self.state = new_state(capacity or Capacity())
+        self.capacity = capacity or Capacity()
+        self.state = new_state(self.capacity)
         # A view, not a copy: kernels get its address.
         self._memory = self.state.memory[0]
         engine = self.state.engine[0]
@@ -93,6 +95,8 @@ class Engine:
         self.ring = new_ring(RING_BYTES)
         self._ring = self.ring.record[0]
         self._producer = threading.Lock()
+        # Keeps nothing until somebody gives it segments.
+        self.journal = new_journal()
 
     @property
     def state_version(self) -> int:
@@ -107,7 +111,7 @@ class Engine:
     # --- changes ----------------------------------------------------------------------------
     # ---------------------
 
-    def submit(self, change: bytes, slot: int = NO_MODEL_SLOT) -> bool:
+    def submit(self, change: bytes, slot: int = NO_MODEL_SLOT, *, is_partial: bool = False) -> bool:
         """Put a serialized StateChange into the ring; False when the ring is full. Any thread.
 
         A malformed one is refused by name in the log. It takes its place in the ring all the same,
@@ -116,6 +120,7 @@ class Engine:
         Args:
             change: at most 128 KiB.
             slot: the model slot that was filled for a MODEL change.
+            is_partial: it is part of a load, whose end numbers the state.
 
         Raises:
             ValueError: the change is too large.
@@ -125,7 +130,7 @@ class Engine:
             raise ValueError(msg)
         problem = ""
         try:
-            frame = pack_change(change, slot)
+            frame = pack_change(change, slot, is_partial=is_partial)
         except MalformedChangeError as error:
             problem, frame = str(error), pack_refused()
         memory = np.frombuffer(frame, np.int64)
@@ -153,7 +158,8 @@ class Engine:
     def drain(self, reading_ns: int) -> int:
         """Apply every change that waits now; return how many were applied. Owner only."""
         waiting = self.submitted_changes - self.taken_changes
-        return int(drain_nb(self._memory, self._ring, reading_ns, waiting))
+        journal = self.journal[0]
+        return int(drain_nb(self._memory, self._ring, journal, reading_ns, waiting))
 
     def apply_rows(
         self, kind: int, version: int, rows: Rows, *, deleted: bool = False, reading_ns: int
@@ -179,7 +185,7 @@ class Engine:
 
     def tick(self, reading_ns: int) -> None:
         """Take in a clock reading while nothing else happens. Owner only."""
-        take_reading_nb(self._memory, reading_ns)
+        tick_nb(self._memory, self.journal[0], reading_ns)
 
     # --- decisions --------------------------------------------------------------------------
     # ---------------------
@@ -190,6 +196,10 @@ class Engine:
         Return DECIDED, INVALID, REPEATED or CONFLICT. Owner only.
         """
         return int(decide_nb(self._memory, reading_ns))
+
+    def deny(self, reason: int, reading_ns: int) -> None:
+        """Deny `state.request` for one reason (R_*) and leave no trace. Owner only."""
+        deny_unjournaled_nb(self._memory, reading_ns, reason)
 
     def decide_record(self, request: Rows, reading_ns: int) -> tuple[int, Rows]:
         """Judge a REQUEST record; return the result and a copy of the DECISION record."""

@@ -4,7 +4,8 @@ Start: the port is bound at once and answers NOT_SERVING and UNAVAILABLE as soon
 there, compiled or from the cache; then the state is loaded. Only when it is whole and a heartbeat
 has vouched for it does the port serve. Without a publisher it serves all the same after a while:
 new risk is then denied, exits are not. Losing Redis later does not end that: the age of the feed
-decides then. SIGTERM: NOT_SERVING, no new calls, running ones get their time, exit 0.
+decides then. When another engine has taken over, this one says NOT_SERVING and denies everything.
+SIGTERM: NOT_SERVING, no new calls, running ones get their time, exit 0.
 """
 
 import asyncio
@@ -12,18 +13,20 @@ import logging
 import signal
 import sys
 import time
+from collections.abc import Callable
 from typing import Final
 
 from server.decision_port import DecisionPort
 from server.engine import Engine
-from server.epoch import take_epoch
-from server.hotpath.layout import MILLISECOND_NS
-from server.hotpath.memory import Capacity
+from server.engine_start import JOURNAL_FOLDER, Started, start_engine
+from server.epoch_guard import EngineFence, EpochGuard
 from server.intake import Intake
 from server.loaders.calendar import Calendar
 from server.loaders.model_loader import Activation, ModelLoader
+from server.loaders.redis_epoch import RedisEpoch
 from server.loaders.redis_state import RedisStateLoader
 from server.settings import Settings
+from server.shards import Shard
 from server.telemetry.engine_metrics import EngineMetrics, serve_metrics
 
 log = logging.getLogger(__name__)
@@ -32,10 +35,15 @@ _POLL_INTERVAL_S: Final = 0.01
 # Twice the longest pause between two heartbeats.
 HEARTBEAT_WAIT_S: Final = 2.0
 SWITCH_INTERVAL_S: Final = 0.0005
+_FENCE_INTERVAL_S: Final = 0.1
 
 
-def run_engine(settings: Settings) -> None:
+def run_engine(settings: Settings, begin: Callable[[Settings], Started] = start_engine) -> None:
     """Serve decisions until SIGTERM or SIGINT.
+
+    Args:
+        settings: Of this engine.
+        begin: Returns the engine; a standby has it already.
 
     Raises:
         ConfigurationError: The epoch of the data directory cannot be taken, or no Redis is named.
@@ -43,7 +51,7 @@ def run_engine(settings: Settings) -> None:
     """
     # Loader and metrics threads must not keep the decision thread waiting for Python's usual 5 ms.
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    asyncio.run(EngineProcess(settings).run())
+    asyncio.run(EngineProcess(settings, begin).run())
 
 
 class Feeds:
@@ -51,9 +59,16 @@ class Feeds:
 
     def __init__(self, settings: Settings, engine: Engine, intake: Intake) -> None:
         self.put = intake.put
+        self.complete = intake.complete
         self.calendar = Calendar(intake.put)
         self.models = ModelLoader(settings.data_dir, engine.state, intake.put)
-        self.redis = RedisStateLoader(settings.redis_url_text(), self)
+        self.epoch = _watch_epoch(settings, engine)
+        self.redis = RedisStateLoader(
+            settings.redis_url_text(),
+            self,
+            known_version=engine.state_version,
+            may_beat=self.epoch.may_beat,
+        )
         self.add_timezone = self.calendar.add_timezone
         self._intake = intake
 
@@ -63,12 +78,14 @@ class Feeds:
 
     def is_settled(self) -> bool:
         """Whether a whole state with its model has reached the engine."""
-        return self.redis.is_current and self.models.is_idle and self._intake.depth == 0
+        is_loaded = self.redis.is_current and self.models.is_idle and self._intake.depth == 0
+        return is_loaded and self.epoch.is_named
 
     def start(self) -> None:
         """Start all threads."""
         self.calendar.start()
         self.models.start()
+        self.epoch.start()
         self.redis.start()
 
     def stop(self) -> None:
@@ -77,13 +94,15 @@ class Feeds:
         self.models.stop()
         self.calendar.stop()
         self.redis.stop()
+        self.epoch.stop()
 
 
 class EngineProcess:
     """Composition of the engine process; `run` is its whole life."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, begin: Callable[[Settings], Started]) -> None:
         self._settings = settings
+        self._begin = begin
 
     async def run(self) -> None:
         """Start, serve, and stop when a signal asks for it."""
@@ -92,7 +111,8 @@ class EngineProcess:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-        engine = _new_engine(settings)
+        started = self._begin(settings)
+        engine = started.engine
         port = _open_port(settings, engine)
         intake = Intake(engine, port.wake)
         feeds = Feeds(settings, engine, intake)
@@ -113,6 +133,7 @@ class EngineProcess:
             await port.stop()
             await asyncio.to_thread(feeds.stop)
             await asyncio.to_thread(metrics.shutdown)
+            await asyncio.to_thread(started.close)
             log.info("decision port is closed")
 
     async def _work(self, engine: Engine, feeds: Feeds, port: DecisionPort) -> None:
@@ -128,6 +149,20 @@ class EngineProcess:
             await _wait_for_heartbeat(engine)
             await port.say_serving()
             log.info("the state is current after %.2f s", time.monotonic() - started_s)
+            while not engine.journal["fenced"][0]:  # noqa: ASYNC110 - the lane finds out
+                await asyncio.sleep(_FENCE_INTERVAL_S)
+            await port.say_fenced()
+            log.critical("another engine has taken over: this one denies everything")
+
+
+def _watch_epoch(settings: Settings, engine: Engine) -> EpochGuard:
+    shard = Shard.parse(settings.shard)
+    keeps = settings.durability != "memory"
+    return EpochGuard(
+        RedisEpoch(settings.redis_url_text(), shard),
+        int(engine.state.engine[0]["epoch"]),
+        EngineFence(engine, shard.folder(settings.data_dir, JOURNAL_FOLDER) if keeps else None),
+    )
 
 
 def _open_port(settings: Settings, engine: Engine) -> DecisionPort:
@@ -149,26 +184,3 @@ async def _wait_for_heartbeat(engine: Engine) -> None:
             log.warning("no heartbeat: new risk is denied until the publisher is back")
             return
         await asyncio.sleep(_POLL_INTERVAL_S)
-
-
-def _new_engine(settings: Settings) -> Engine:
-    epoch = take_epoch(settings.data_dir)
-    return Engine(
-        Capacity(
-            instruments=settings.capacity_instruments,
-            accounts=settings.capacity_accounts,
-            providers=settings.capacity_providers,
-            overrides=settings.capacity_symbol_limits,
-            rates=settings.capacity_conversion_rates,
-            breakers=settings.capacity_breakers,
-            positions=settings.capacity_positions,
-            exposures=settings.capacity_positions,
-            identities=settings.capacity_identities,
-            reservations=settings.capacity_reservations,
-            idempotency=settings.capacity_idempotency,
-        ),
-        epoch=epoch,
-        started_at_ns=time.time_ns(),
-        restarted=epoch > 1,
-        idempotency_min_age_ns=settings.idempotency_min_age_ms * MILLISECOND_NS,
-    )

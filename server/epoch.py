@@ -9,32 +9,48 @@ from pathlib import Path
 from typing import Final
 
 from server.errors import ConfigurationError
+from server.shards import WHOLE, Shard
 
 EPOCH_FILE: Final = "epoch"
 _EPOCH_MAX: Final = 2**62
 
 
-def take_epoch(data_dir: Path) -> int:
-    """Count one more start and return its number, 1 for the first.
+def take_epoch(data_dir: Path, shard: Shard = WHOLE, *, above: int = 0) -> int:
+    """Count one more start of this engine and return its number, 1 for the first.
+
+    Args:
+        data_dir: Of the stack.
+        shard: Which engine.
+        above: The number is larger than this one, whatever the file says.
 
     Raises:
         ConfigurationError: The file holds no number, or cannot be replaced.
     """
-    path = data_dir / EPOCH_FILE
-    try:
-        text = path.read_text(encoding="ascii").strip()
-    except FileNotFoundError:
-        text = "0"
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError([f"data_dir: {path} cannot be read"]) from error
-    if not text.isdecimal() or int(text) >= _EPOCH_MAX:
-        raise ConfigurationError([f"data_dir: {path} holds no epoch"])
-    epoch = int(text) + 1
+    path = shard.folder(data_dir, EPOCH_FILE)
+    epoch = max(read_epoch(data_dir, shard), above) + 1
     try:
         _replace(path, f"{epoch}\n")
     except OSError as error:
         raise ConfigurationError([f"data_dir: {path}: {error.strerror}"]) from error
     return epoch
+
+
+def read_epoch(data_dir: Path, shard: Shard = WHOLE) -> int:
+    """Return the number of the newest start of this engine; 0: none.
+
+    Raises:
+        ConfigurationError: The file holds no number.
+    """
+    path = shard.folder(data_dir, EPOCH_FILE)
+    try:
+        text = path.read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        return 0
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError([f"data_dir: {path} cannot be read"]) from error
+    if not text.isdecimal() or int(text) >= _EPOCH_MAX:
+        raise ConfigurationError([f"data_dir: {path} holds no epoch"])
+    return int(text)
 
 
 def _replace(path: Path, text: str) -> None:

@@ -17,6 +17,18 @@ terminal of the operator. A refused order is *not* an error: it is an OK answer 
     ├── EmbeddedServiceError                    UNAVAILABLE          says how to mend it
     ├── TrustSetInvalidError                    FAILED_PRECONDITION  keys/trust.json
     ├── AuthorKeyError                          FAILED_PRECONDITION  the key that signs a release
+    ├── SnapshotError                           FAILED_PRECONDITION  a snapshot of the state
+    │   ├── SnapshotDamagedError                                     its bytes are not those written
+    │   ├── SnapshotArithmeticError                                  another release has to read it
+    │   ├── SnapshotLayoutError                                      a table has other columns now
+    │   └── SnapshotCapacityError                                    a table has too few rows now
+    ├── JournalError                            UNAVAILABLE
+    │   ├── JournalCorruptError                 FAILED_PRECONDITION  names segment, offset and entry
+    │   ├── JournalTrimmedError                 NOT_FOUND            entries that are deleted by now
+    │   ├── JournalFullError                    RESOURCE_EXHAUSTED   no space for another segment
+    │   ├── JournalFailedError                  UNAVAILABLE          the disk did not take the bytes
+    │   ├── JournalFencedError                  FAILED_PRECONDITION  another engine has taken over
+    │   └── JournalTamperedError                FAILED_PRECONDITION  not what was sealed
     └── ArtifactError                           INVALID_ARGUMENT     in the order of the checks
         ├── ArtifactTooLargeError
         ├── ArtifactUnknownFileError            a file too many or too few
@@ -74,12 +86,7 @@ class BrokenInvariantError(RiskgateError):
 
 
 class InvalidFieldError(RiskgateError):
-    """A request field is absent, malformed or out of range.
-
-    Args:
-        field: Dotted path in the request, such as `items[3].entry_price`.
-        problem: What is wrong, in fixed words such as `must be positive`.
-    """
+    """A request field, such as `items[3].entry_price`, is absent, malformed or out of range."""
 
     grpc_code = "INVALID_ARGUMENT"
     public_text = "invalid field"
@@ -150,11 +157,7 @@ class UnavailableError(RiskgateError):
 
 
 class ConfigurationError(RiskgateError):
-    """Settings are wrong.
-
-    Args:
-        problems: All of them, each `name: what is wrong`, never a secret's value.
-    """
+    """Settings are wrong: all problems, each `name: what is wrong`, never a secret's value."""
 
     grpc_code = "FAILED_PRECONDITION"
     public_text = "the server is not configured correctly"
@@ -165,12 +168,7 @@ class ConfigurationError(RiskgateError):
 
 
 class EmbeddedServiceError(RiskgateError):
-    """The embedded PostgreSQL or Redis cannot be started.
-
-    Args:
-        problem: What happened, naming the directory or program concerned.
-        mend: What the operator can do about it.
-    """
+    """PostgreSQL or Redis cannot be started: which problem, and how the operator can mend it."""
 
     grpc_code = "UNAVAILABLE"
     public_text = "an embedded service is not available"
@@ -193,6 +191,100 @@ class AuthorKeyError(RiskgateError):
 
     grpc_code = "FAILED_PRECONDITION"
     public_text = "the author key cannot be used"
+
+
+class JournalError(RiskgateError):
+    """The journal cannot be used as asked."""
+
+    grpc_code = "UNAVAILABLE"
+    public_text = "the journal cannot be used"
+
+
+class JournalCorruptError(JournalError):
+    """Nobody wrote this; `offset` in bytes of the file, `number` 0 where no entry is concerned."""
+
+    grpc_code = "FAILED_PRECONDITION"
+    public_text = "the journal is corrupt"
+
+    def __init__(self, problem: str, *, path: object, offset: int = 0, number: int = 0) -> None:
+        self.problem, self.path, self.offset, self.number = problem, path, offset, number
+        entry = f", entry {number}" if number else ""
+        super().__init__(
+            f"{self.public_text}: {path}, offset {offset}{entry}: {problem}\n"
+            "  Mend: keep a copy of the journal, then start from a backup or promote the standby",
+            detail=entry.removeprefix(", "),
+        )
+
+
+class JournalTrimmedError(JournalError):
+    """Entries were asked for that are deleted by now; `oldest` is the first that is left."""
+
+    grpc_code = "NOT_FOUND"
+    public_text = "the journal no longer has these entries"
+
+    def __init__(self, number: int, oldest: int) -> None:
+        super().__init__(detail=f"entry {number}, the oldest is {oldest}")
+
+
+class JournalFullError(JournalError):
+    """There is no space for another segment; tried again until there is."""
+
+    grpc_code = "RESOURCE_EXHAUSTED"
+    public_text = "the journal has no space left"
+
+
+class JournalFailedError(JournalError):
+    """The operating system did not take what the journal wrote."""
+
+    public_text = "the journal cannot be written"
+
+
+class JournalFencedError(JournalError):
+    """Another engine, of `epoch`, has taken over; this one must not write here any more."""
+
+    grpc_code = "FAILED_PRECONDITION"
+    public_text = "another engine has taken over"
+
+    def __init__(self, epoch: int, story: str = "") -> None:
+        super().__init__(story, detail=f"epoch {epoch} is active")
+
+
+class JournalTamperedError(JournalError):
+    """Journal or checkpoints are not what was sealed; nothing more is sealed on top of them."""
+
+    grpc_code = "FAILED_PRECONDITION"
+    public_text = "the journal contradicts its checkpoints"
+
+
+class SnapshotError(RiskgateError):
+    """A snapshot was refused; the state it was to fill is untouched."""
+
+    grpc_code = "FAILED_PRECONDITION"
+    public_text = "the snapshot was refused"
+
+
+class SnapshotDamagedError(SnapshotError):
+    """The file is cut, changed or no snapshot of this format; an older one may be whole."""
+
+    public_text = "the snapshot is damaged"
+
+
+class SnapshotArithmeticError(SnapshotError):
+    """Another release wrote it, whose answers to the same requests may differ."""
+
+    public_text = "the snapshot belongs to another release"
+
+
+class SnapshotLayoutError(SnapshotError):
+    """A table of the snapshot has a column that this release lacks or shapes otherwise."""
+
+    public_text = "the snapshot's tables are not those of this release"
+
+
+class SnapshotCapacityError(SnapshotError):
+    """A table of the snapshot has more rows in use than the engine has room for."""
+
+    public_text = "the snapshot does not fit into the configured capacity"
 
 
 class ArtifactError(RiskgateError):

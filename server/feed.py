@@ -10,6 +10,11 @@
   of all rows.
 - `riskgate:generation`: Unix nanoseconds of the last rebuild, always rising. Entries of another
   generation than the one a reader loaded are a reason to load anew, never to apply.
+- `riskgate:epoch:<shard>`: the highest epoch that an engine of the shard (I/N) has named; an
+  engine with a lower one does not answer any more.
+- `riskgate:journal:<shard>` (stream): the journal's entries for a standby on another machine, by
+  their numbers; beside it `…:newest`, the newest number there is, and `…:taken`, the newest that
+  the standby has.
 - `riskgate:market` (hash): `<kind>:<key>` -> time of the newest measurement, 20 digits, so that
   text order is time order.
 
@@ -65,6 +70,17 @@ def account_key(account_id: str) -> str:
 def provider_key(provider_id: str, provider_type: str) -> str:
     """Return the key of a provider; the type has no colon, so no two providers share a key."""
     return f"{provider_type}:{provider_id}"
+
+
+def epoch_key(shard: str) -> str:
+    """Return where the epoch of a shard (I/N) stands."""
+    return f"riskgate:epoch:{shard}"
+
+
+def journal_keys(shard: str) -> tuple[str, str, str]:
+    """Return the names of a shard's stream of journal entries, and of its two marks."""
+    stream = f"riskgate:journal:{shard}"
+    return stream, f"{stream}:newest", f"{stream}:taken"
 
 
 def market_key(symbol: str, part: str) -> str:

@@ -19,6 +19,7 @@ from server.errors import UnavailableError
 from server.owner import LoopOwner
 from server.services.decision import SERVICE_NAME, DecisionService
 from server.settings import Settings
+from server.shards import Shard
 from server.telemetry.decision_counts import DecisionCounts
 from server.warming import warm_kernels
 
@@ -76,6 +77,11 @@ class GrpcioPort:
         self._is_ready = True
         await self._say(_SERVING)
 
+    async def say_fenced(self) -> None:
+        """Say NOT_SERVING; calls are denied by themselves, unless no journal is kept."""
+        self._is_ready = self._settings.durability != "memory"
+        await self._say(_NOT_SERVING)
+
     async def watch(self) -> None:
         """Keep the engine's clock going."""
         await self._owner.tick_forever()
@@ -104,6 +110,7 @@ class GrpcioPort:
             is_ready=lambda: self._is_ready,
             state_wait_s=settings.state_wait_ms_max / 1_000,
             request_bytes_max=settings.request_bytes_max,
+            shard=Shard.parse(settings.shard),
         )
         service.add_to(server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)

@@ -10,6 +10,10 @@ import threading
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from riskgate.v1 import state_pb2
+from server.changes import state_change
+from server.hotpath.layout import CHANGE_CLOCK
+
 # About 3 ms of work for the owner.
 WAITING_MAX: Final = 128
 NO_SLOT: Final = -1
@@ -27,7 +31,7 @@ class ChangeSink(Protocol):
     def taken_changes(self) -> int:
         """Changes taken out so far and done with, applied or refused; never more than put in."""
 
-    def submit(self, change: bytes, slot: int = NO_SLOT) -> bool:
+    def submit(self, change: bytes, slot: int = NO_SLOT, *, is_partial: bool = False) -> bool:
         """Put a change into the ring; False when it is full."""
 
 
@@ -71,7 +75,7 @@ class Intake:
         """Changes taken out so far, applied or refused."""
         return self._engine.taken_changes
 
-    def put(self, change: bytes, slot: int = NO_SLOT) -> bool:
+    def put(self, change: bytes, slot: int = NO_SLOT, *, is_partial: bool = False) -> bool:
         """Hand a serialised StateChange to the engine, in the order of the calls of one thread.
 
         Blocks while too many wait; never drops one.
@@ -79,13 +83,16 @@ class Intake:
         Args:
             change: Bytes of a riskgate.v1.StateChange.
             slot: Model slot that was filled for it, for changes of kind MODEL.
+            is_partial: It is part of a load: the state's version does not change by it.
 
         Returns:
             False when the intake was closed and the change was not taken.
         """
         while not self._closed.is_set():
             with self._lock:
-                taken = self.depth < self._waiting_max and self._engine.submit(change, slot)
+                taken = self.depth < self._waiting_max and self._engine.submit(
+                    change, slot, is_partial=is_partial
+                )
             if taken:
                 # Always, even if others wait: the owner may have looked a moment before.
                 self._wake()
@@ -93,6 +100,16 @@ class Intake:
             # The owner was woken for each change that it has not taken yet.
             self._closed.wait(_FULL_PAUSE_S)
         return False
+
+    def complete(self, version: int) -> bool:
+        """Number the state after a load, by a reading of the clock that has the version.
+
+        Returns:
+            False when the intake was closed.
+        """
+        rows = bytes(CHANGE_CLOCK.itemsize)
+        change = state_change(state_pb2.CHANGE_KIND_CLOCK, "loaded", rows, version=version)
+        return self.put(change.SerializeToString())
 
     def close(self) -> None:
         """Let every `put` that waits or comes later return False."""

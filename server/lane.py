@@ -16,19 +16,25 @@ import numpy as np
 
 from riskgate.v1.decision_pb2 import RequestError
 from server.engine import Engine
+from server.hotpath.journal.entries import KIND_SYNC
 from server.hotpath.lane.errand import answer_errand_nb, refuse_errand_nb
 from server.hotpath.lane.frames import PREFIX_BYTES
+from server.hotpath.lane.keeping import keep_call_nb
 from server.hotpath.lane.lane_record import STATUS_NOT_SERVING, STATUS_SERVING
 from server.hotpath.lane.loop import ERRAND, serve_nb
 from server.hotpath.lane.memory import LaneBounds, new_lane
 from server.hotpath.lane.structs import CALL
+from server.hotpath.wire.journaling import begin_call_nb
 from server.hotpath.wire.memory import new_wire
+from server.journal.writer import durability_of
 
 log = logging.getLogger(__name__)
 
 _DRAIN: Final = 1
 _STOP_NOW: Final = 2
 _RESOURCE_EXHAUSTED: Final = 8
+_UNAVAILABLE: Final = 14
+_JOURNAL_AWAY: Final = "the journal cannot be written"
 
 # (request bytes, Unix nanoseconds of its receipt) → answer bytes, or why there is none.
 Errand = Callable[[bytes, int], bytes | RequestError]
@@ -43,6 +49,7 @@ class Lane:
         local: Another one that never speaks TLS, for commands on this machine.
         bounds: What the port may use.
         errand: Answers a SyncAccount; called in the lane's thread.
+        shard: Number of this engine and how many share the accounts.
     """
 
     def __init__(
@@ -53,14 +60,21 @@ class Lane:
         errand: Errand,
         *,
         local: socket.socket | None = None,
+        shard: tuple[int, int] = (0, 1),
     ) -> None:
         self._engine = engine
         self._errand = errand
         self._memory = new_lane(
             listener.fileno(), bounds, local_fd=-1 if local is None else local.fileno()
         )
-        self.wire = new_wire(engine.state.answers, request_bytes_max=bounds.request_bytes)
+        self.wire = new_wire(
+            engine.state.answers,
+            request_bytes_max=bounds.request_bytes,
+            durability=durability_of(engine),
+            shard=shard,
+        )
         self.record = self._memory.record
+        self.record["journal"] = engine.journal.ctypes.data
         self._thread = threading.Thread(target=self._run, name="lane", daemon=True)
         self.failure: BaseException | None = None
 
@@ -144,12 +158,35 @@ class Lane:
             engine.ring.record[0],
         )
 
+    def _run_errand(self, call: np.void) -> bytes | RequestError:
+        """Let Python answer a call, if there is room to journal what it does."""
+        wire, journal = self.wire.record[0], self._engine.journal[0]
+        address, length = int(call["input"]), int(call["message_bytes"])
+        begin_call_nb(wire, journal, KIND_SYNC, length)
+        if wire["barred"] and not wire["exits_only"]:
+            return RequestError(code=_UNAVAILABLE, message=_JOURNAL_AWAY)
+        outcome = self._errand(ctypes.string_at(address, length), int(call["received_ns"]))
+        if isinstance(outcome, bytes):
+            wire["applied"] = 1
+            answer = np.frombuffer(outcome, np.uint8).ctypes.data
+            keep_call_nb(
+                self.record[0],
+                self._engine.state.memory[0],
+                wire,
+                call,
+                KIND_SYNC,
+                address,
+                length,
+                answer,
+                len(outcome),
+            )
+        return outcome
+
     def _answer_errand(self) -> None:
         address = int(self.record["errand"][0])
         first = int(self.record["calls"][0])
         call = self._memory.calls[(address - first) // CALL.itemsize]
-        raw = ctypes.string_at(int(call["input"]), int(call["message_bytes"]))
-        outcome = self._errand(raw, int(call["received_ns"]))
+        outcome = self._run_errand(call)
         if isinstance(outcome, bytes):
             room = int(call["output_size"]) - PREFIX_BYTES
             if len(outcome) <= room:

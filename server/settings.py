@@ -23,12 +23,15 @@ from pydantic_settings import (
 
 from server.errors import ConfigurationError
 from server.lane_libraries import is_lane_possible
+from server.shards import SHARDS_MAX, Shard
 
 SETTINGS_FILE_VARIABLE = "RISKGATE_SETTINGS_FILE"
 UNIX_PREFIX = "unix:"
 _PORT_MAX = 65_535
 # What the kernel takes for the path of a Unix socket, without its closing zero.
 _SOCKET_PATH_BYTES_MAX = 107
+# One that is written, one that lies ready, and what the recorder is at.
+_SEGMENTS_MIN = 4
 _TLS_FILES = ("decision_tls_certificate", "decision_tls_key", "decision_tls_client_ca")
 
 
@@ -39,7 +42,12 @@ def _check_listen_address(address: str) -> str:
     return address
 
 
-def _check_decision_address(address: str) -> str:
+def check_decision_address(address: str) -> str:
+    """Return the address of a decision port as it is.
+
+    Raises:
+        ValueError: It is neither HOST:PORT nor unix:/absolute/path of a possible socket.
+    """
     if not address.startswith(UNIX_PREFIX):
         return _check_listen_address(address)
     path = address.removeprefix(UNIX_PREFIX)
@@ -50,8 +58,12 @@ def _check_decision_address(address: str) -> str:
     return address
 
 
+def _check_shard(text: str) -> str:
+    return str(Shard.parse(text))
+
+
 ListenAddress = Annotated[str, AfterValidator(_check_listen_address)]
-DecisionAddress = Annotated[str, AfterValidator(_check_decision_address)]
+DecisionAddress = Annotated[str, AfterValidator(check_decision_address)]
 Rows = Annotated[int, Field(ge=16, le=1 << 26)]
 Milliseconds = Annotated[int, Field(ge=1, le=31 * 86_400_000)]
 Bytes = Annotated[int, Field(ge=1024, le=1 << 30)]
@@ -108,6 +120,12 @@ class Settings(BaseSettings):
         description="What serves the decision port: a compiled loop or grpcio (grpc.aio); "
         "auto takes the first where it can run.",
     )
+    shards: Annotated[int, Field(ge=1, le=SHARDS_MAX)] = Field(
+        1, description="Engines of the stack; an account belongs to one of them (1 to 64)."
+    )
+    shard: Annotated[str, AfterValidator(_check_shard)] = Field(
+        "0/1", description="Which of them this process is, as I/N; the supervisor sets it."
+    )
     busy_poll_us: Annotated[int, Field(ge=0, le=10_000)] = Field(
         0,
         description="How long the compiled lane polls before it sleeps; costs a core under load.",
@@ -142,6 +160,23 @@ class Settings(BaseSettings):
     capacity_identities: Rows = Field(4_096, description="Rows of the identity table.")
     capacity_reservations: Rows = Field(4_194_304, description="Rows of the reservation table.")
     capacity_idempotency: Rows = Field(1_048_576, description="Rows of the idempotency table.")
+
+    durability: Literal["memory", "process", "disk"] = Field(
+        "process",
+        description="What a decision survives once it is answered: nothing, the end of the "
+        "process, or the loss of power.",
+    )
+    journal_segment_bytes: Annotated[int, Field(ge=1 << 20, le=1 << 30, multiple_of=4_096)] = Field(
+        67_108_864, description="Size of a journal file, whole pages of 4 KiB from 1 MiB on."
+    )
+    journal_budget_bytes: Annotated[int, Field(ge=1 << 22, le=1 << 50)] = Field(
+        17_179_869_184,
+        description="What all journal files may take, at least four of them; from 70 % on, "
+        "recorded ones with a snapshot are deleted.",
+    )
+    snapshot_interval_entries: Annotated[int, Field(ge=1_000, le=1 << 40)] = Field(
+        500_000, description="A snapshot is written after so many journal entries."
+    )
 
     request_bytes_max: Bytes = Field(
         65_536, description="Largest message that the decision port accepts."
@@ -254,6 +289,10 @@ def _find_conflicts(settings: Settings) -> list[str]:
         problems.append("decision_tls_client_ca: needs decision_tls_certificate")
     if settings.lane == "grpcio" and any((certificate, key, client_ca)):
         problems.append("lane: grpcio serves without TLS; compiled serves it")
+    if settings.journal_budget_bytes < _SEGMENTS_MIN * settings.journal_segment_bytes:
+        problems.append(
+            f"journal_budget_bytes: must hold {_SEGMENTS_MIN} files of journal_segment_bytes"
+        )
     # A certificate without its key is reported above; it means TLS, not a port in the clear.
     in_the_clear = certificate is None and not settings.insecure_decision_listen
     if in_the_clear and not _stays_here(settings.decision_listen):

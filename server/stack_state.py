@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from server.errors import PreconditionError
 
@@ -22,12 +22,16 @@ class StackState(BaseModel):
         supervisor_pid: Process number of `riskgate serve`.
         started_at: RFC 3339, UTC.
         ready: Whether both ports were seen serving.
-        decision_address: HOST:PORT by which this machine reaches the decision port.
+        decision_address: HOST:PORT by which this machine reaches the decision port; of several
+            engines, that of the first.
+        decision_addresses: The same of every engine, in the order of the shards.
         control_address: HOST:PORT of the control port.
-        metrics_address: HOST:PORT of the metrics endpoint.
+        metrics_address: HOST:PORT of the metrics endpoint; of several engines, of the first.
+        metrics_addresses: The same of every engine, in the order of the shards.
         database_url: PostgreSQL, password included.
         redis_url: Redis, password included.
-        pids: Process numbers of the children by name: engine, control, postgres, redis.
+        pids: Process numbers of the children by name: engine (of several: engine-0, engine-1 and
+            so on), control, postgres, redis.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -37,8 +41,11 @@ class StackState(BaseModel):
     started_at: str
     ready: bool
     decision_address: str
+    # Absent in the file of an earlier release.
+    decision_addresses: list[str] = Field(default_factory=list)
     control_address: str
     metrics_address: str
+    metrics_addresses: list[str] = Field(default_factory=list)
     database_url: str
     redis_url: str
     pids: dict[str, int]

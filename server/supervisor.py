@@ -10,12 +10,12 @@ import json
 import logging
 import os
 import signal
-import socket
 import sys
 import threading
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from itertools import product
 from pathlib import Path
 from types import FrameType
 
@@ -28,17 +28,11 @@ from server.embedded.place import prepare_data_dir
 from server.embedded.postgres import EmbeddedPostgres
 from server.embedded.process import read_tail, start_process, stop_process, wait_until
 from server.embedded.redis import EmbeddedRedis
+from server.engine_ports import EnginePorts, open_ports
 from server.errors import ConfigurationError, UnavailableError
-from server.listening import (
-    DECISION_FD_VARIABLE,
-    LOCAL_FD_VARIABLE,
-    close_listener,
-    listening_address,
-    open_listener,
-)
 from server.record.migrate import migrate
 from server.security.keys import ensure_development_keys
-from server.settings import UNIX_PREFIX, Settings
+from server.settings import Settings
 from server.stack_state import StackState, remove_state
 from server.watcher import Watcher
 from server.worker import Worker, end_orphan
@@ -49,18 +43,21 @@ _POLL_S = 0.1
 _LOCK_WAIT_S = 2.0
 # A child that dies this often before it ever served has a lasting reason; its log tells which.
 _START_DEATHS_MAX = 3
-_WORKERS = ("control", "engine")
-# Where this machine reaches a decision port that speaks TLS to all others.
-_LOCAL_SOCKET = Path("run", "decision.sock")
+_WORKERS = ("control",)
+# One process of each for every shard.
+_SHARD_WORKERS = ("engine", "recorder")
+# Decisions and changes go on without it.
+_NOT_NEEDED = "recorder"
 
 
 @dataclass(frozen=True)
 class Addresses:
-    """The three listening addresses, with real port numbers."""
+    """The listening addresses, with real port numbers; those of the first of several engines."""
 
     decision: str
     control: str
     metrics: str
+    decisions: tuple[str, ...]
 
 
 class Supervisor:
@@ -77,8 +74,7 @@ class Supervisor:
         self._data_dir = settings.data_dir
         self._stop_asked = threading.Event()
         self._watchers: list[Watcher] = []
-        # By the variable that tells the engine their numbers.
-        self._listeners: dict[str, socket.socket] = {}
+        self._engines: list[EnginePorts] = []
         self._state: StackState | None = None
         self._state_lock = threading.Lock()
 
@@ -102,7 +98,7 @@ class Supervisor:
         with ExitStack() as stack:
             stack.callback(lock.release)
             stack.callback(remove_state, self._data_dir)
-            stack.callback(self._close_listeners)
+            stack.callback(self._close_ports)
             stack.callback(self._stop_children)
             self._end_orphans()
             self._start(stack)
@@ -116,19 +112,24 @@ class Supervisor:
         migrate(database_url)
         ensure_development_keys(self._data_dir / "keys")
         settings = self._settings
-        decision, decision_to_dial = self._listen()
+        self._engines = open_ports(settings)
         addresses = Addresses(
-            decision=decision,
+            decision=self._engines[0].decision,
             control=resolve_port("control_listen", settings.control_listen),
-            metrics=resolve_port("metrics_listen", settings.metrics_listen),
+            metrics=self._engines[0].metrics,
+            decisions=tuple(ports.decision for ports in self._engines),
         )
+        to_call = [ports.decision_to_dial for ports in self._engines]
+        metrics = [to_dial(ports.metrics) for ports in self._engines]
         self._state = StackState(
             supervisor_pid=os.getpid(),
             started_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
             ready=False,
-            decision_address=decision_to_dial,
+            decision_address=to_call[0],
+            decision_addresses=to_call,
             control_address=to_dial(addresses.control),
-            metrics_address=to_dial(addresses.metrics),
+            metrics_address=metrics[0],
+            metrics_addresses=metrics,
             database_url=database_url,
             redis_url=redis_url,
             pids={},
@@ -138,23 +139,6 @@ class Supervisor:
         for watcher in self._watchers:
             watcher.start()
         self._wait_until_ready(stack, addresses, self._state)
-
-    def _listen(self) -> tuple[str, str]:
-        """Return the address of the decision port, and the one by which this machine reaches it."""
-        settings = self._settings
-        if settings.lane == "grpcio":
-            # It can only listen by itself.
-            address = resolve_port("decision_listen", settings.decision_listen)
-            return address, to_dial(address)
-        listener = open_listener(settings.decision_listen)
-        self._listeners[DECISION_FD_VARIABLE] = listener
-        address = listening_address(listener, settings.decision_listen)
-        if settings.decision_tls_certificate is None:
-            return address, to_dial(address)
-        # Commands of this account have no certificate; a socket that only it can open serves them.
-        local = f"{UNIX_PREFIX}{self._data_dir / _LOCAL_SOCKET}"
-        self._listeners[LOCAL_FD_VARIABLE] = open_listener(local)
-        return address, local
 
     def _start_workers(self, addresses: Addresses, state: StackState) -> None:
         settings = self._settings
@@ -166,15 +150,24 @@ class Supervisor:
             "RISKGATE_CONTROL_LISTEN": addresses.control,
             "RISKGATE_METRICS_LISTEN": addresses.metrics,
         }
-        numbers = {name: listener.fileno() for name, listener in self._listeners.items()}
+        grace_s = settings.shutdown_grace_ms / 1_000
         for name in _WORKERS:
-            inherited = numbers if name == "engine" else {}
+            worker = Worker(name, self._data_dir, environment=environment, grace_s=grace_s)
+            self._start_child(Child(name, worker))
+        for ports, command in product(self._engines, _SHARD_WORKERS):
+            if command == "recorder" and settings.durability == "memory":
+                continue  # there is no journal
+            name = ports.shard.name(command)
+            inherited = ports.descriptors() if command == "engine" else {}
+            told = {**ports.to_variables(), **{key: str(fd) for key, fd in inherited.items()}}
             worker = Worker(
-                name,
+                command,
                 self._data_dir,
-                environment={**environment, **{key: str(fd) for key, fd in inherited.items()}},
-                grace_s=settings.shutdown_grace_ms / 1_000,
+                environment={**environment, **told},
+                grace_s=grace_s,
                 descriptors=tuple(inherited.values()),
+                name=name,
+                options=() if ports.shard.count == 1 else ("--shard", str(ports.shard)),
             )
             self._start_child(Child(name, worker))
 
@@ -206,7 +199,7 @@ class Supervisor:
         probe = start_process(
             [
                 *(sys.executable, "-m", "server.readiness", str(timeout_s)),
-                *(state.decision_address, state.control_address),
+                *(*state.decision_addresses, state.control_address),
             ],
             log_path=log_path,
             death_signal=signal.SIGKILL,
@@ -228,6 +221,8 @@ class Supervisor:
 
     def _refuse_dying(self) -> None:
         for child in (watcher.child for watcher in self._watchers):
+            if child.name.startswith(_NOT_NEEDED):
+                continue
             if isinstance(child.service, Worker) and child.early_deaths >= _START_DEATHS_MAX:
                 raise UnavailableError(
                     "server",
@@ -257,18 +252,19 @@ class Supervisor:
         for watcher in reversed(self._watchers):
             watcher.stop()
 
-    def _close_listeners(self) -> None:
-        for listener in self._listeners.values():
-            close_listener(listener)
+    def _close_ports(self) -> None:
+        for ports in self._engines:
+            ports.close()
 
     def _end_orphans(self) -> None:
         earlier = StackState.read(self._data_dir)
         if earlier is None:
             return
         grace_s = self._settings.shutdown_grace_ms / 1_000
-        for name in _WORKERS:
-            if name in earlier.pids:
-                end_orphan(earlier.pids[name], name, self._data_dir, grace_s=grace_s)
+        for name, pid in earlier.pids.items():
+            command = name.partition("-")[0]
+            if command in {*_WORKERS, *_SHARD_WORKERS}:
+                end_orphan(pid, command, self._data_dir, grace_s=grace_s)
 
     def _ask_to_stop(self, _number: int, _frame: FrameType | None) -> None:
         self._stop_asked.set()
@@ -291,8 +287,9 @@ def _report_ready(data_dir: Path, addresses: Addresses, *, as_json: bool) -> Non
     if as_json:
         line = json.dumps({"ready": True, "data_dir": str(data_dir), **asdict(addresses)})
     else:
+        decisions = ", ".join(addresses.decisions)
         line = (
-            f"READY decisions on {addresses.decision}, control on {addresses.control}, metrics on "
+            f"READY decisions on {decisions}, control on {addresses.control}, metrics on "
             f"{addresses.metrics}, data in {data_dir}; next: riskgate apply -f FILE.yaml and "
             f"riskgate decide --help, each with --data-dir {data_dir}; stop with Ctrl-C"
         )

@@ -5,10 +5,15 @@ from typing import Final
 from riskgate.v1.decision_pb2 import DecideRequest
 from riskgate.v1.state_pb2 import StateChange
 from server.engine import Engine
+from server.hotpath.journal.entries import KIND_DECIDE
 from server.hotpath.layout import CHANGE_ROWS, LAYOUT_VERSION
-from server.hotpath.memory import Capacity
+from server.hotpath.memory import Capacity, new_state
+from server.journal.calls import CallJournal
+from server.journal.writer import append_start, new_start
 from server.lane_libraries import is_lane_possible
+from server.replayer import warm_replay
 from server.services.judge import Judge
+from server.snapshot_index import link_state
 from server.telemetry.decision_counts import DecisionCounts
 
 _SMALL: Final = Capacity(**dict.fromkeys(Capacity._fields, 16))._replace(answer_bytes=1 << 20)
@@ -17,7 +22,12 @@ _SMALL: Final = Capacity(**dict.fromkeys(Capacity._fields, 16))._replace(answer_
 def warm_kernels() -> None:
     """Compile every kernel that an engine process calls, or load it from the cache."""
     engine = Engine(_SMALL, started_at_ns=1)
-    Judge(engine, DecisionCounts()).judge(DecideRequest(), 1)
+    calls = CallJournal(engine)
+    calls.begin(KIND_DECIDE, b"")
+    Judge(engine, DecisionCounts(), calls).judge(DecideRequest(), 1)
+    calls.note_decision(1, 1)
+    calls.end(KIND_DECIDE, 1, b"", b"")
+    engine.deny(0, 1)
     engine.report(2)
     engine.tick(3)
     for kind, dtype in CHANGE_ROWS.items():
@@ -26,6 +36,17 @@ def warm_kernels() -> None:
         engine.submit(change.SerializeToString())
     engine.drain(4)
     engine.warm()
+    start = new_start(
+        engine,
+        epoch=1,
+        started_at_ns=1,
+        restarted=False,
+        idempotency_min_age_ns=1,
+        request_bytes_max=1,
+    )
+    append_start(engine, start)
+    warm_replay(engine)
+    link_state(new_state(_SMALL))  # a fresh one: linking rows twice could fill an index
     if is_lane_possible():
         from server.lane import warm_lane  # noqa: PLC0415
 

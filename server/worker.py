@@ -16,6 +16,8 @@ class Worker:
     Args:
         command: `engine` or `control`.
         data_dir: Data directory that it is told.
+        name: Of its log; None: the command.
+        options: More words of its command line.
         environment: Settings that differ from what it would read by itself, as variables.
         grace_s: Time between SIGTERM and SIGKILL, seconds.
         descriptors: Open files that every process started here inherits under the same numbers.
@@ -29,9 +31,11 @@ class Worker:
         environment: Mapping[str, str],
         grace_s: float,
         descriptors: Sequence[int] = (),
+        name: str | None = None,
+        options: Sequence[str] = (),
     ) -> None:
-        self.log_path = data_dir / "logs" / f"{command}.log"
-        self._arguments = [*_program(), command, "--data-dir", str(data_dir)]
+        self.log_path = data_dir / "logs" / f"{name or command}.log"
+        self._arguments = [*_program(), command, "--data-dir", str(data_dir), *options]
         self._environment = environment
         self._grace_s = grace_s
         self._descriptors = descriptors

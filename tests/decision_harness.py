@@ -27,6 +27,7 @@ from server.intake import Intake
 from server.loaders.calendar import Calendar
 from server.owner import LoopOwner
 from server.services.decision import SERVICE_NAME, DecisionService
+from server.shards import Shard
 from server.telemetry.decision_counts import DecisionCounts
 from server.warming import warm_kernels
 
@@ -198,8 +199,9 @@ class Port(PortCalls):
         engine: Owned by that loop; use `run` to touch it.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, *, shard: str = "0/1") -> None:
         self.engine = engine
+        self.shard = Shard.parse(shard)
         self.counts = DecisionCounts()
         self.is_ready = True
         self.loop = asyncio.new_event_loop()
@@ -216,7 +218,11 @@ class Port(PortCalls):
         self.owner = LoopOwner(self.engine, self.loop)
         self.intake = Intake(self.engine, self.owner.wake)
         self.service = DecisionService(
-            self.engine, self.owner, self.counts, is_ready=lambda: self.is_ready
+            self.engine,
+            self.owner,
+            self.counts,
+            is_ready=lambda: self.is_ready,
+            shard=self.shard,
         )
         self.service.add_to(self.server)
         self.number = self.server.add_insecure_port("127.0.0.1:0")
@@ -237,9 +243,9 @@ class Port(PortCalls):
 
 
 @contextmanager
-def open_port(engine: Engine | None = None) -> Iterator[Port]:
+def open_port(engine: Engine | None = None, *, shard: str = "0/1") -> Iterator[Port]:
     """Serve an engine for a while."""
-    port = Port(engine or new_engine())
+    port = Port(engine or new_engine(), shard=shard)
     try:
         yield port
     finally:

@@ -28,11 +28,21 @@ class Receiver:
         self.changes: list[state_pb2.StateChange] = []
         self.timezones: list[tuple[int, str]] = []
         self.activations: list[Activation] = []
+        # Versions that the state was given: of changes that follow, and at the end of a load.
+        self.numbered: list[int] = []
         self.lock = threading.Lock()
 
-    def put(self, change: bytes) -> bool:
+    def put(self, change: bytes, *, is_partial: bool = False) -> bool:
+        message = state_pb2.StateChange.FromString(change)
         with self.lock:
-            self.changes.append(state_pb2.StateChange.FromString(change))
+            self.changes.append(message)
+            if message.version and not is_partial:
+                self.numbered.append(message.version)
+        return True
+
+    def complete(self, version: int) -> bool:
+        with self.lock:
+            self.numbered.append(version)
         return True
 
     def add_timezone(self, timezone: str) -> None:

@@ -22,17 +22,23 @@ _COMMAND_TIMEOUT_S: Final = 60
 
 
 class Stack:
-    """One `riskgate serve`."""
+    """One `riskgate serve`.
 
-    def __init__(self, data_dir: Path) -> None:
+    Args:
+        data_dir: Its own.
+        options: More words of its command line.
+    """
+
+    def __init__(self, data_dir: Path, *options: str) -> None:
         self.data_dir = data_dir
+        self.options = options
         self.output = data_dir.with_name("serve.log")
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         with self.output.open("wb") as output:
             self.process = subprocess.Popen(
-                [*riskgate_command("serve", self.data_dir), *FREE_PORTS],
+                [*riskgate_command("serve", self.data_dir), *FREE_PORTS, *self.options],
                 stdout=output,
                 stderr=output,
             )
@@ -82,12 +88,12 @@ class Stack:
 
 
 @contextmanager
-def running_stack() -> Iterator[Stack]:
+def running_stack(*options: str) -> Iterator[Stack]:
     """Start a stack in a new data directory; at the end stop it and remove the directory."""
     # Not below pytest's own folder: that is closed to the account the services run as.
     folder = Path(tempfile.mkdtemp(prefix="riskgate-test-"))
     folder.chmod(0o755)
-    stack = Stack(folder / "data")
+    stack = Stack(folder / "data", *options)
     try:
         stack.start()
         yield stack

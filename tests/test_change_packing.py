@@ -7,7 +7,6 @@ import pytest
 
 from server.change_packing import MalformedChangeError, key_row, pack_change, pack_refused
 from server.changes import state_change
-from server.hotpath.change_frame import FRAME, FRAME_BYTES
 from server.hotpath.change_kinds import (
     ACCOUNT,
     BREAKER,
@@ -21,6 +20,7 @@ from server.hotpath.change_kinds import (
 )
 from server.hotpath.layout import CHANGE_ROWS, LAYOUT_VERSION, currency_word, text
 from server.hotpath.model_tables import MODEL_SLOTS
+from server.hotpath.ring_frame import FRAME, FRAME_BYTES
 
 
 def change_of(kind: int, rows: bytes, *, key: str = "", **fields: Any) -> bytes:

@@ -150,7 +150,7 @@ def test_malformed_change_when_it_comes_then_it_is_named_counted_and_the_next_ap
     assert problem in caplog.text
     # Counted where it stands in the order, not before.
     assert engine.refused_changes == 0
-    assert drain_nb(engine._memory, engine.ring.record[0], NOW_NS, 2) == 1
+    assert drain_nb(engine._memory, engine.ring.record[0], engine.journal[0], NOW_NS, 2) == 1
     assert (engine.refused_changes, engine.taken_changes, engine.state_version) == (1, 2, 1)
     sequence = int(engine.state.engine[0]["sequence"])
     assert engine.drain(NOW_NS) == 1
@@ -178,7 +178,7 @@ def test_submit_when_the_ring_is_full_then_it_refuses_until_the_owner_takes_one(
     assert filled > 50
     assert not engine.submit(large)
     assert engine.submitted_changes == filled
-    assert drain_nb(engine._memory, engine.ring.record[0], NOW_NS, 1) == 1
+    assert drain_nb(engine._memory, engine.ring.record[0], engine.journal[0], NOW_NS, 1) == 1
     assert engine.submit(large)
     assert not engine.submit(large)
     assert engine.drain(NOW_NS) == filled
@@ -198,7 +198,7 @@ def test_drain_when_more_waits_than_it_may_take_then_the_rest_stays_in_order() -
         assert engine.submit(rate_change(version))
     record = engine.ring.record[0]
     for expected in (3, 6, 7, 7):
-        drain_nb(engine._memory, record, NOW_NS, 3)
+        drain_nb(engine._memory, record, engine.journal[0], NOW_NS, 3)
         assert engine.state_version == rate_of(engine) == expected
 
 
@@ -212,17 +212,19 @@ def test_apply_rows_when_the_rows_are_of_another_kind_then_refused() -> None:
 
 
 @numba.njit(nogil=True, error_model="numpy")
-def _own_nb(state: Any, ring: Any, reading_ns: int, changes: int, stop_address: int) -> int:
+def _own_nb(
+    state: Any, ring: Any, journal: Any, reading_ns: int, changes: int, stop_address: int
+) -> int:
     """Own an engine until so many changes are taken; return how many were applied."""
     applied = 0
     while ring.frames_popped < changes and load_acquire(stop_address) == 0:
-        applied += drain_nb(state, ring, reading_ns, 16)
+        applied += drain_nb(state, ring, journal, reading_ns, 16)
     return applied
 
 
 def test_owner_when_it_is_a_compiled_loop_then_threads_see_each_change_done() -> None:
     engine, stop, applied = new_small_engine(), np.zeros(1, np.int64), [0]
-    place = (engine._memory, engine.ring.record[0], NOW_NS)
+    place = (engine._memory, engine.ring.record[0], engine.journal[0], NOW_NS)
     assert _own_nb(*place, 0, stop.ctypes.data) == 0
 
     def own() -> None:

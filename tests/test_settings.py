@@ -183,3 +183,26 @@ def test_load_when_tls_settings_contradict_each_other_then_names_the_one_to_mend
 def test_load_when_a_bound_of_the_lane_is_out_of_range_then_refuses(name: str, value: int) -> None:
     with pytest.raises(ConfigurationError, match=name):
         load_settings(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("durability", "tape"),
+        ("journal_segment_bytes", 1 << 19),
+        ("journal_segment_bytes", (1 << 20) + 1),
+        ("journal_segment_bytes", 1 << 31),
+        ("journal_budget_bytes", (1 << 28) - 1),  # four segments of the default size
+        ("snapshot_interval_entries", 0),
+    ],
+)
+def test_load_when_a_bound_of_the_journal_is_out_of_range_then_refuses(
+    name: str, value: object
+) -> None:
+    with pytest.raises(ConfigurationError, match=name):
+        load_settings(**{name: value})
+
+
+def test_load_when_the_journal_is_small_then_four_segments_are_enough() -> None:
+    small = load_settings(journal_segment_bytes=1 << 20, journal_budget_bytes=1 << 22)
+    assert small.journal_budget_bytes == 4 * small.journal_segment_bytes

@@ -71,12 +71,10 @@ def main() -> None:
         rounds=arguments.rounds or plan.rounds,
         open_rate=arguments.open_rate or plan.open_rate,
     )
-    makefile = servers.ROOT / "benchmarks" / "baselines" / "Makefile"
-    command = [servers.program("make"), "--silent", "-f", str(makefile)]
-    subprocess.run(command, check=True, cwd=servers.ROOT)
+    build_clients()
     if lane == "grpcio":
         print(f"the lane's place is taken by: {lane}")
-    load = _prepare(plan)
+    load = prepare_load(plan.requests, plan.warm_s, plan.duration_s)
     with ExitStack() as stack:
         running = _start_servers(stack, lane)
         done = Rounds(running, load, lambda text: print(f"  {text}", flush=True))
@@ -94,13 +92,21 @@ def main() -> None:
     _write(lane, plan, done, lines)
 
 
-def _prepare(plan: Plan) -> Load:
+def build_clients() -> None:
+    """Compile the clients and servers in C++ if they are older than their sources."""
+    makefile = servers.ROOT / "benchmarks" / "baselines" / "Makefile"
+    command = [servers.program("make"), "--silent", "-f", str(makefile)]
+    subprocess.run(command, check=True, cwd=servers.ROOT)
+
+
+def prepare_load(count: int, warm_s: float, duration_s: float) -> Load:
+    """Write the files that the clients send."""
     requests, body = FOLDER / "requests.bin", FOLDER / "h2load-body.bin"
-    print(f"preparing {plan.requests:,} requests", flush=True)
-    write_requests(requests, plan.requests, _SEED)
+    print(f"preparing {count:,} requests", flush=True)
+    write_requests(requests, count, _SEED)
     write_h2load_body(body, _SEED)
     certificates.write_certificates(FOLDER / "tls")
-    return Load(requests, body, plan.warm_s, plan.duration_s)
+    return Load(requests, body, warm_s, duration_s)
 
 
 def _start_servers(stack: ExitStack, lane: str) -> dict[str, servers.Server]:

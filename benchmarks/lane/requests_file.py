@@ -18,6 +18,7 @@ import numpy as np
 from benchmarks.lane import world
 from riskgate.v1 import decision_pb2 as pb
 from riskgate.v1 import types_pb2
+from server.journal.calls import CallJournal
 from server.services.judge import Judge, Judged
 from server.telemetry.decision_counts import DecisionCounts
 
@@ -89,7 +90,7 @@ def write_requests(path: Path, count: int, seed: int) -> None:
         SystemExit: the engine of this process gave an answer that cannot be right.
     """
     engine = world.new_engine()
-    judge = Judge(engine, DecisionCounts())
+    judge = Judge(engine, DecisionCounts(), CallJournal(engine))
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
         file.write(MAGIC + struct.pack("<Q", count))

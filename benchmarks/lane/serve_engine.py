@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks.journal.world import keep_journal
 from benchmarks.lane import certificates, world
 from server.decision_port import DecisionPort
 from server.engine import Engine
@@ -36,6 +37,8 @@ def main() -> None:
     parser.add_argument("--lane", choices=("grpcio", "compiled"), required=True)
     parser.add_argument("--tls", type=Path, help="directory of certificates; compiled lane only")
     parser.add_argument("--busy-poll-us", type=int, default=0)
+    parser.add_argument("--durability", default="memory")
+    parser.add_argument("--journal", type=Path, help="folder for journal and snapshot")
     arguments = parser.parse_args()
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     folder = arguments.tls
@@ -46,14 +49,15 @@ def main() -> None:
         decision_tls_certificate=folder and folder / certificates.SERVER,
         decision_tls_key=folder and folder / certificates.SERVER_KEY,
     )
-    asyncio.run(_serve(settings))
+    asyncio.run(_serve(settings, arguments.journal, arguments.durability))
 
 
-async def _serve(settings: Settings) -> None:
+async def _serve(settings: Settings, journal: Path | None, durability: str) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     engine = world.new_engine()
+    keeper = keep_journal(engine, journal, durability) if journal is not None else None
     port = _open_port(settings, engine)
     await port.start()
     intake = Intake(engine, port.wake)
@@ -70,6 +74,8 @@ async def _serve(settings: Settings) -> None:
         watch.result()
     watch.cancel()
     await port.stop()
+    if keeper is not None:
+        keeper.stop()
 
 
 def _open_port(settings: Settings, engine: Engine) -> DecisionPort:

@@ -106,13 +106,23 @@ def start_noop_aio() -> Server:
     return _start("aio no-op", address, command, is_exact=False, tls=None)
 
 
-def start_engine(name: str, lane: str, *, tls: Path | None = None, busy_poll_us: int = 0) -> Server:
+def start_engine(
+    name: str,
+    lane: str,
+    *,
+    tls: Path | None = None,
+    busy_poll_us: int = 0,
+    durability: str = "memory",
+    journal: Path | None = None,
+) -> Server:
     """Start the engine behind a lane, `grpcio` or `compiled`."""
     address = _free_address()
     command = [sys.executable, "-m", "benchmarks.lane.serve_engine"]
     command += ["--address", address, "--lane", lane, "--busy-poll-us", str(busy_poll_us)]
     if tls is not None:
         command += ["--tls", str(tls)]
+    if journal is not None:
+        command += ["--durability", durability, "--journal", str(journal)]
     return _start(name, address, command, is_exact=True, tls=tls)
 
 

@@ -23,7 +23,7 @@ from server.entities import Account, ConversionRate, Instrument, Provider, RiskC
 from server.hotpath.lowered import EncodingLevel
 from server.hotpath.memory import Capacity
 from server.hotpath.model_features import DAY_OF_WEEK, HOUR, RELEASE_DISTANCE, STOP_DISTANCE
-from server.hotpath.model_tables import load_model
+from server.hotpath.model_tables import ModelTables, load_model
 from server.loaders.calendar import Calendar
 from server.loaders.onnx_lowering import lower
 from tests.onnx_builder import FEATURE_COUNT, build_random_trees, build_tree_model
@@ -169,7 +169,8 @@ def _configuration(account: str) -> RiskConfiguration:
     )
 
 
-def _activate_model(engine: Engine) -> None:
+def load_trees(models: ModelTables, slot: int) -> bytes:
+    """Write the model of this world into a slot; return its digest."""
     attributes = build_random_trees(np.random.default_rng(_SEED), 100, 6, full=True)
     attributes["nodes_featureids"] = [
         STOP_DISTANCE if feature in _UNSEEN else feature
@@ -178,7 +179,12 @@ def _activate_model(engine: Engine) -> None:
     model = lower(build_tree_model(attributes), FEATURE_COUNT)
     digest = hashlib.sha256(b"100 trees").digest()
     level = EncodingLevel("", 0, "", 0.1, 1.0)
-    load_model(engine.state.models, 0, model, (level,), digest, (1, 0, 0))
+    load_model(models, slot, model, (level,), digest, (1, 0, 0))
+    return digest
+
+
+def _activate_model(engine: Engine) -> None:
+    digest = load_trees(engine.state.models, 0)
     rows = changes.model_rows("slippage", digest, "1.0.0", 1)
     kind = state_pb2.CHANGE_KIND_MODEL
     change = changes.state_change(kind, "slippage", rows, version=engine.state_version + 1)

@@ -145,6 +145,9 @@ class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     REASON_FEED_MISSING: _ClassVar[Reason]
     REASON_FEED_DEGRADED: _ClassVar[Reason]
     REASON_RECORD_AWAY: _ClassVar[Reason]
+    REASON_JOURNAL_FULL: _ClassVar[Reason]
+    REASON_JOURNAL_FAILED: _ClassVar[Reason]
+    REASON_FENCED: _ClassVar[Reason]
     REASON_ACCOUNT_UNKNOWN: _ClassVar[Reason]
     REASON_SYMBOL_UNKNOWN: _ClassVar[Reason]
     REASON_EXCHANGE_MISMATCH: _ClassVar[Reason]
@@ -282,6 +285,9 @@ REASON_RESTARTED: Reason
 REASON_FEED_MISSING: Reason
 REASON_FEED_DEGRADED: Reason
 REASON_RECORD_AWAY: Reason
+REASON_JOURNAL_FULL: Reason
+REASON_JOURNAL_FAILED: Reason
+REASON_FENCED: Reason
 REASON_ACCOUNT_UNKNOWN: Reason
 REASON_SYMBOL_UNKNOWN: Reason
 REASON_EXCHANGE_MISMATCH: Reason

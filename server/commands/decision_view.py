@@ -32,7 +32,7 @@ def show_decision(
         f"[bold {colour}]{view['verdict']}[/]  [bold]{view['lot_size']:g}[/] lots of {order}"
     )
     facts = Table.grid(padding=(0, 2))
-    for name, text in _list_facts(view):
+    for name, text in list_facts(view):
         facts.add_row(f"[dim]{name}[/]", text)
     facts.add_row("[dim]order[/]", order_id)
     facts.add_row(
@@ -41,10 +41,11 @@ def show_decision(
     )
     console.print(facts)
     if answer.checks:
-        console.print(_tabulate_checks(answer))
+        console.print(tabulate_checks(answer))
 
 
-def _list_facts(view: dict[str, Any]) -> list[tuple[str, str]]:
+def list_facts(view: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return names and texts of what a decision says, from its plain view; empty ones left out."""
     ages = {name: age for name, age in view["input_ages"].items() if age is not None}
     slippage = (view["predicted_slippage_pips"], view["sizing_slippage_pips"])
     facts = [
@@ -67,7 +68,8 @@ def _list_facts(view: dict[str, Any]) -> list[tuple[str, str]]:
     return [(name, text) for name, text in facts if text]
 
 
-def _tabulate_checks(answer: decision_pb2.DecideResponse) -> Table:
+def tabulate_checks(answer: decision_pb2.DecideResponse) -> Table:
+    """Return a table of the checks that an answer lists."""
     table = Table(box=SIMPLE)
     table.add_column("check", no_wrap=True)
     table.add_column("status")

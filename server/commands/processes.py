@@ -1,20 +1,32 @@
-"""`riskgate engine`, `riskgate control`, `riskgate warm`: one process each.
+"""`riskgate engine`, `control`, `recorder`, `warm`: one process each.
 
-`riskgate serve` starts the first two; in containers of their own they are started directly. URLs
+`riskgate serve` starts the first three; in containers of their own they are started directly. URLs
 that the settings leave open come from the running stack of the data directory, if there is one.
 """
 
 import logging
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from server.commands.options import BusyPollUs, DataDir, Lane
 from server.settings import Settings, load_settings
 from server.stack_state import StackState
 
+ShardOption = Annotated[
+    str | None,
+    typer.Option("--shard", metavar="I/N", help="Which of N engines this is, 0/N for the first."),
+]
 
-def engine(data_dir: DataDir = None, lane: Lane = None, busy_poll_us: BusyPollUs = None) -> None:
+
+def engine(
+    data_dir: DataDir = None,
+    lane: Lane = None,
+    busy_poll_us: BusyPollUs = None,
+    shard: ShardOption = None,
+) -> None:
     """Serve decisions until SIGTERM. Needs the data directory and Redis."""
-    settings = _load(data_dir=data_dir, lane=lane, busy_poll_us=busy_poll_us)
+    settings = _load(data_dir=data_dir, lane=lane, busy_poll_us=busy_poll_us, shard=shard)
     from server.engine_process import run_engine
 
     run_engine(settings)
@@ -26,6 +38,22 @@ def control(data_dir: DataDir = None) -> None:
     from server.control import run_control
 
     run_control(settings)
+
+
+def recorder(data_dir: DataDir = None, shard: ShardOption = None) -> None:
+    """Copy the journal into PostgreSQL and write snapshots, until SIGTERM."""
+    settings = _load(data_dir=data_dir, shard=shard)
+    from server.recorder.process import run_recorder
+
+    run_recorder(settings)
+
+
+def ship(data_dir: DataDir = None, shard: ShardOption = None) -> None:
+    """Ship the journal to Redis, for a standby on another machine, until SIGTERM."""
+    settings = _load(data_dir=data_dir, shard=shard)
+    from server.shipping import run_shipping
+
+    run_shipping(settings)
 
 
 def warm() -> None:

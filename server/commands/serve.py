@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from server.commands.options import AsJson, BusyPollUs, DataDir, Lane
+from server.engine_ports import check_ports
 from server.settings import load_settings
 from server.supervisor import Supervisor
 
@@ -25,6 +26,9 @@ def serve(
     metrics_listen: Annotated[str | None, typer.Option(help="HOST:PORT of metrics.")] = None,
     lane: Lane = None,
     busy_poll_us: BusyPollUs = None,
+    shards: Annotated[
+        int | None, typer.Option(help="Engines that share the accounts, each with its own port.")
+    ] = None,
     check_config: Annotated[
         bool, typer.Option("--check-config", help="Check the settings and exit.")
     ] = False,
@@ -40,7 +44,9 @@ def serve(
         metrics_listen=metrics_listen,
         lane=lane,
         busy_poll_us=busy_poll_us,
+        shards=shards,
     )
+    check_ports(settings)
     logging.getLogger().setLevel(settings.log_level)
     if check_config:
         typer.echo("the settings are fine")

@@ -9,39 +9,46 @@ place in the order, is counted there, and changes nothing.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from server.hotpath.apply import apply_change_nb
 from server.hotpath.change_kinds import NO_CHANGE
 from server.hotpath.intrinsics import address_reference
 from server.hotpath.jit import i64, routine
-from server.hotpath.layout import packed_dtype
-from server.hotpath.ring import pop_nb, settle_nb
-
-_I8 = "<i8"
-
-FRAME: Final = packed_dtype(
-    ("frame_bytes", _I8),  # of the whole frame, a multiple of 8
-    ("kind", _I8),  # riskgate.v1.ChangeKind; NO_CHANGE: refused
-    ("version", _I8),
-    ("deleted", _I8),  # 0 or 1; 1: one row with only its key columns filled
-    ("slot", _I8),  # of the model that was loaded for it; also in its rows
-    ("row_count", _I8),
-    ("rows_bytes", _I8),
-    ("change_bytes", _I8),  # length of the StateChange, which begins behind the rows
-)
-FRAME_BYTES: Final = FRAME.itemsize
+from server.hotpath.journal.appending import append_change_nb
+from server.hotpath.journal.entries import ENTRY_BYTES
+from server.hotpath.journal.segment_room import ROOM, make_room_nb
+from server.hotpath.ring import next_frame_bytes_nb, pop_nb, settle_nb
+from server.hotpath.ring_frame import FRAME, FRAME_BYTES
 
 frame_at = address_reference(FRAME)
 
 
 @routine
-def drain_nb(state: Any, ring: Any, reading_ns: int, changes_max: int) -> int:
-    """Apply what waits in a ring, oldest first. Owner only.
+def apply_frame_nb(state: Any, address: int, reading_ns: int) -> None:
+    """Apply the change of the frame at an address, from a ring or from a journal."""
+    frame = frame_at(address)
+    apply_change_nb(
+        state,
+        frame.kind,
+        frame.version,
+        frame.deleted != 0,
+        address + FRAME_BYTES,
+        frame.row_count,
+        reading_ns,
+    )
+
+
+@routine
+def drain_nb(state: Any, ring: Any, journal: Any, reading_ns: int, changes_max: int) -> int:
+    """Apply and journal what waits in a ring, oldest first. Owner only.
+
+    A change that finds no room in the journal stays in the ring.
 
     Args:
         state: MEMORY record.
         ring: RING record.
+        journal: JOURNAL record.
         reading_ns: wall clock, the same for every change.
         changes_max: most changes to take, refused ones included.
 
@@ -50,20 +57,17 @@ def drain_nb(state: Any, ring: Any, reading_ns: int, changes_max: int) -> int:
     """
     applied = i64(0)
     for _ in range(changes_max):
-        if pop_nb(ring) == 0:
+        frame_bytes = next_frame_bytes_nb(ring)
+        if frame_bytes == 0:
             break
-        frame = frame_at(ring.popped)
-        refused = frame.kind == NO_CHANGE
+        if make_room_nb(journal, ENTRY_BYTES + frame_bytes) != ROOM:
+            journal.barred += 1
+            break
+        pop_nb(ring)
+        refused = frame_at(ring.popped).kind == NO_CHANGE
         if not refused:
-            apply_change_nb(
-                state,
-                frame.kind,
-                frame.version,
-                frame.deleted != 0,
-                ring.popped + FRAME_BYTES,
-                frame.row_count,
-                reading_ns,
-            )
+            apply_frame_nb(state, ring.popped, reading_ns)
+            append_change_nb(state, journal, ring.popped, frame_bytes, reading_ns)
             applied += 1
         settle_nb(ring, refused)
     return applied

@@ -13,6 +13,7 @@ from server.hotpath.accounts import roll_account_nb
 from server.hotpath.breakers import denies_new_risk_nb, in_scope_nb, is_tripped_nb
 from server.hotpath.checks import check_nb, check_numbers_nb, note_nb
 from server.hotpath.clock import (
+    MODE_REFUSE,
     heartbeat_age_nb,
     mode_nb,
     take_reading_nb,
@@ -24,7 +25,7 @@ from server.hotpath.inputs import (
     read_market_nb,
     read_provider_nb,
 )
-from server.hotpath.jit import kernel, routine
+from server.hotpath.jit import i64, kernel, routine
 from server.hotpath.layout import (
     DECISION_BREAKERS_MAX,
     HEARTBEAT_DEGRADED_NS,
@@ -113,13 +114,14 @@ def decide_nb(state: Any, reading_ns: int) -> int:
     unknown_enum = has_unknown_enum_nb(request)
     if not unknown_enum and not validate_nb(state):
         return INVALID
-    if work.account_row != 0:
-        roll_account_nb(state, work.account_row, now_ns)
     idempotent = request.client_order_id[0] != 0 and work.account_row != 0 and request.dry_run == 0
     if idempotent:
         known = recall_order_nb(state)
         if known != DECIDED:
             return known
+    if work.account_row != 0:
+        roll_account_nb(state, work.account_row, now_ns)
+    if idempotent:
         idempotent = make_room_nb(state, work.account_row, now_ns)
         if idempotent or request.reduce_only == 0:
             check_nb(decision, R_IDEMPOTENCY_FULL, idempotent)
@@ -135,6 +137,16 @@ def decide_nb(state: Any, reading_ns: int) -> int:
         check_nb(decision, R_ARITHMETIC_RANGE, state.fault == 0)
     finish_nb(state, idempotent)
     return DECIDED
+
+
+@routine
+def deny_unjournaled_nb(state: Any, reading_ns: int, reason: int) -> None:
+    """Deny `state.request` for one reason and leave no trace: nothing could keep the answer."""
+    begin_nb(state, max(engine_of(state).now_ns, reading_ns))
+    decision = decision_of(state)
+    decision.mode = MODE_REFUSE
+    check_nb(decision, reason, False)
+    give_verdict_nb(decision, i64(0))
 
 
 @kernel

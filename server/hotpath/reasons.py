@@ -12,7 +12,7 @@ REASON_CODES: Final = (
     101, 104, 102, 103, 201, 202, 203, 204, 205, 206, 501, 502, 307, 306, 207, 301,
     302, 304, 305, 303, 308, 505, 310, 503, 504, 410, 309, 401, 403, 404, 405, 406,
     407, 408, 409, 402, 411, 801, 802, 803, 701, 702, 703, 105, 106, 506, 601, 602,
-    603, 604, 605, 804,
+    603, 604, 605, 804, 107, 108, 109,
 )  # fmt: skip
 REASONS_MAX: Final = 64
 
@@ -68,6 +68,9 @@ R_MODEL_MISSING: Final = 48
 R_MODEL_OUTPUT_INVALID: Final = 49
 R_MODEL_OUTPUT_CAPPED: Final = 50
 R_BATCH_DENIED: Final = 51
+R_JOURNAL_FULL: Final = 52
+R_JOURNAL_FAILED: Final = 53
+R_FENCED: Final = 54
 
 # Status of a reason in one decision (riskgate.v1.CheckStatus).
 S_ABSENT: Final = 0

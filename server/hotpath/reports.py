@@ -290,7 +290,6 @@ def report_nb(state: Any, reading_ns: int) -> int:
     account_row = find_nb(accounts_of(state), report.account_id, ID_WORDS)
     if account_row == 0 or account_at(state, account_row).alive == 0:
         return REPORT_ACCOUNT_UNKNOWN
-    roll_account_nb(state, account_row, now_ns)
     row = _find_order_row_nb(state, account_row)
     instrument_row = _instrument_of_report_nb(state, row)
     outcome = REPORT_DUPLICATE
@@ -300,6 +299,7 @@ def report_nb(state: Any, reading_ns: int) -> int:
             refusal = _execute_nb(state, account_row, instrument_row, row)
             if refusal != 0:
                 return refusal
+        roll_account_nb(state, account_row, now_ns)
         remember_report_nb(state, account_row)
         if row != 0:
             _settle_hold_nb(state, row)

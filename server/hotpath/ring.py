@@ -28,7 +28,7 @@ from server.hotpath.intrinsics import (
     load_word,
     store_release,
 )
-from server.hotpath.jit import i64, routine
+from server.hotpath.jit import i64, kernel, routine
 from server.hotpath.layout import packed_dtype
 
 RING_BYTES_MIN: Final = 4_096
@@ -112,6 +112,15 @@ def push_nb(ring: Any, frame_address: int) -> bool:
     ring.frames_pushed += 1
     store_release(address_of(ring) + _WRITTEN_AT, start + frame_bytes)
     return True
+
+
+@kernel
+def next_frame_bytes_nb(ring: Any) -> int:
+    """Return the length of the oldest frame, 0 when the ring is empty. Owner only."""
+    start = ring.read_bytes
+    if start == load_acquire(address_of(ring) + _WRITTEN_AT):
+        return i64(0)
+    return load_word(ring.data + (start & (ring.size_bytes - 1)))
 
 
 @routine

@@ -32,12 +32,23 @@ _IDLE_S: Final = 0.5
 
 
 class Activation(NamedTuple):
-    """One MODEL change: its bytes and what its row says."""
+    """One MODEL change.
+
+    Attributes:
+        change: Its bytes.
+        purpose: As its row says.
+        digest: Same; of the artifact, 32 bytes.
+        serial: Same; rises with each activation.
+        is_partial: It is part of a load, which numbers the state in the end.
+        is_known: The engine was given it before, but may have ended before it was active.
+    """
 
     change: bytes
     purpose: str
     digest: bytes
     serial: int
+    is_partial: bool = False
+    is_known: bool = False
 
 
 def read_activation(message: state_pb2.StateChange, change: bytes) -> Activation:
@@ -54,10 +65,11 @@ class ModelLoader:
     Args:
         data_dir: Holds `artifacts/` and `keys/trust.json`.
         state: Memory of the engine; only spare model slots are written.
-        put: Takes the change with the slot that was filled; False when it was not taken.
+        put: Takes the change with the slot that was filled, and `is_partial` of the activation by
+            its name; False when it was not taken.
     """
 
-    def __init__(self, data_dir: Path, state: State, put: Callable[[bytes, int], bool]) -> None:
+    def __init__(self, data_dir: Path, state: State, put: Callable[..., bool]) -> None:
         self._store = ArtifactStore(data_dir / "artifacts")
         self._trust_path = data_dir / "keys" / TRUST_FILE
         self._state = state
@@ -90,9 +102,12 @@ class ModelLoader:
 
     def activate(self, activation: Activation) -> None:
         """Take an activation from the feed; returns at once."""
-        if not any(activation.digest) or activation.serial <= self._active_serial():
+        is_passed = activation.serial <= self._active_serial()
+        if is_passed and activation.is_known:
+            return
+        if not any(activation.digest) or is_passed:
             # No model, or one that the engine has or has passed: nothing to load.
-            self._put(activation.change, self._active_slot() if any(activation.digest) else -1)
+            self._hand_over(activation, self._active_slot() if any(activation.digest) else -1)
             return
         with self._condition:
             if self._waiting is None or self._waiting.serial <= activation.serial:
@@ -133,8 +148,11 @@ class ModelLoader:
         artifact.load_into(self._state.models, slot)
         self._newest_slot = slot
         self._handed_over_s[slot] = time.monotonic()
-        if self._put(activation.change, slot):
+        if self._hand_over(activation, slot):
             log.info("model %s %s loaded", artifact.manifest.version, artifact.digest)
+
+    def _hand_over(self, activation: Activation, slot: int) -> bool:
+        return self._put(activation.change, slot, is_partial=activation.is_partial)
 
     def _wait_for_slot(self) -> int:
         """Return a slot that nobody uses; NO_MODEL_SLOT when stopped meanwhile."""

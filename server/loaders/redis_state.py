@@ -6,11 +6,18 @@ that knows more than was seen) leads to a new load, never to a guess. A state ol
 engine has is waited out: the publisher rebuilds it. Until then no heartbeat passes, so the engine
 sees the feed grow old by itself. Every Redis call has a timeout; nothing here is on the way of a
 decision.
+
+A hash is not read in the order of the versions, so the engine's state gets its number when the load
+is over: whoever asks for a version, or restarts in the middle, is never told more than is there.
+What an engine that was recovered from its journal has already stays out of a load, because a
+journal must not grow by the whole state at each start. Deleted entities stay in the hash as changes
+without rows, so what was deleted meanwhile is deleted then. Measurements have no version; the
+engine keeps the newest of each by its time.
 """
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -47,8 +54,14 @@ _LATER_KINDS: Final = (
 class StateReceiver(Protocol):
     """Where checked changes go."""
 
-    def put(self, change: bytes) -> bool:
-        """Take a change; False when the engine is stopping."""
+    def put(self, change: bytes, *, is_partial: bool = False) -> bool:
+        """Take a change; False when the engine is stopping.
+
+        One that is part of a load does not change the version of the state.
+        """
+
+    def complete(self, version: int) -> bool:
+        """Give the state its version after a load; False when the engine is stopping."""
 
     def add_timezone(self, timezone: str) -> None:
         """Make the windows of a time zone known; called before the first account in it."""
@@ -68,16 +81,26 @@ class RedisStateLoader:
         url: Of the Redis that the publisher writes.
         receiver: Takes what was read.
         block_ms: Longest wait for the next change before the ground is checked.
+        known_version: Version of the engine's state; it has every entity up to it.
+        may_beat: Asked for each heartbeat, after it was read, whether it may be handed on.
 
     Attributes:
-        version: Newest version handed on; never goes back.
+        version: Newest version that the engine was given; never goes back.
         is_current: Whether a whole state was loaded and is being followed.
         loads: Whole loads so far.
         dropped: Entries that were malformed or of another layout.
         outages: Failed Redis calls.
     """
 
-    def __init__(self, url: str, receiver: StateReceiver, *, block_ms: int = BLOCK_MS) -> None:
+    def __init__(
+        self,
+        url: str,
+        receiver: StateReceiver,
+        *,
+        block_ms: int = BLOCK_MS,
+        known_version: int = 0,
+        may_beat: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._redis: Any = redis.Redis.from_url(
             url,
             socket_timeout=SOCKET_TIMEOUT_S,
@@ -92,17 +115,20 @@ class RedisStateLoader:
         )
         self._receiver = receiver
         self._block_ms = block_ms
+        self._may_beat = may_beat
         self._generation: int | None = None
         self._newest_generation: int | None = None
         # Newest stream entry that was read; everything after it is still to come.
         self._last_id = _BEGINNING
         # Entities that the hash had newer than the version it was loaded at.
         self._ahead: dict[tuple[int, str], int] = {}
+        # Whether the engine has everything up to `version`, so that a load may leave that out.
+        self._is_whole = True
         self._said = ""
         self._is_away = False
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="redis-state", daemon=True)
-        self.version = 0
+        self.version = known_version
         self.is_current = False
         self.loads = 0
         self.dropped = 0
@@ -145,15 +171,19 @@ class RedisStateLoader:
     # --- Loading -------------------------------------------------------------------------------
 
     def _load(self) -> bool:
-        """Hand the whole state on; False when there is none that may be used yet."""
+        """Hand on what the engine lacks; False when there is no state that may be used yet."""
         last_id = self._newest_id()
         head = self._read_head()
         if head is None:
             return False
         generation, version = head
         if version < self.version:
+            # The record may have gone back too, and then the same versions mean something else.
+            self._is_whole = False
             self._say(f"redis is behind: version {version}, the engine has {self.version}")
             return False
+        known_version = self.version if self._is_whole else 0
+        dropped = self.dropped
         ahead: dict[tuple[int, str], int] = {}
         later: dict[int, list[Entry]] = {kind: [] for kind in _LATER_KINDS}
         for entry in self._scan():
@@ -163,14 +193,17 @@ class RedisStateLoader:
             if message.kind in later:
                 later[message.kind].append(entry)
             else:
-                self._hand_on(entry)
+                self._load_entity(entry, known_version)
         for kind in _LATER_KINDS:
             for entry in later[kind]:
-                self._hand_on(entry)
+                self._load_entity(entry, known_version)
         if self._read_head(quiet=True) is None or self._newest_generation != generation:
             raise OutOfStepError("it was replaced while it was read")
+        if not self._receiver.complete(version):
+            raise OutOfStepError("the engine is stopping")
         self._generation, self.version, self._ahead = generation, version, ahead
         self._last_id = last_id
+        self._is_whole = self.dropped == dropped
         self.loads += 1
         self._say(f"state of version {version} loaded")
         return True
@@ -227,6 +260,7 @@ class RedisStateLoader:
         if head is None or head[0] != self._generation:
             raise OutOfStepError("redis was emptied or rebuilt")
         if head[1] < self.version:
+            self._is_whole = False
             raise OutOfStepError("redis went back in time")
         kept = self._last_id == _BEGINNING or self._redis.xrange(
             feed.STREAM_KEY, self._last_id, self._last_id, count=1
@@ -283,16 +317,25 @@ class RedisStateLoader:
             if newest < self.version:
                 # Beaten while the state was loaded: it vouches for an older one.
                 return
+            if not self._may_beat():
+                return
         self._hand_on(entry)
 
-    def _hand_on(self, entry: Entry) -> None:
+    def _load_entity(self, entry: Entry, known_version: int) -> None:
+        """Hand an entity of the hash on, unless the engine has it."""
+        self._hand_on(entry, is_partial=True, is_known=0 < entry.message.version <= known_version)
+
+    def _hand_on(self, entry: Entry, *, is_partial: bool = False, is_known: bool = False) -> None:
         message = entry.message
         if message.kind == state_pb2.CHANGE_KIND_MODEL and message.rows:
-            self._receiver.activate(read_activation(message, entry.change))
+            # Also a known one: it may have been refused, or on its way, when the engine ended.
+            activation = read_activation(message, entry.change)
+            self._receiver.activate(activation._replace(is_partial=is_partial, is_known=is_known))
             return
         if message.kind == state_pb2.CHANGE_KIND_ACCOUNT and message.rows:
+            # Also of a known one: the calendar begins anew with each start.
             self._announce_timezone(message.rows)
-        if not self._receiver.put(entry.change):
+        if not is_known and not self._receiver.put(entry.change, is_partial=is_partial):
             raise OutOfStepError("the engine is stopping")
 
     def _announce_timezone(self, rows: bytes) -> None:

@@ -53,7 +53,7 @@ def verify_release(raw: bytes, trust: TrustSet) -> tuple[ReleaseStatement, Trust
         ArtifactSignatureInvalidError: The signature does not verify, or the payload is no release
             statement.
     """
-    envelope = _parse_envelope(raw)
+    envelope = parse_envelope(raw)
     if len(envelope.signatures) != 1:
         raise ArtifactSignatureInvalidError("a release carries exactly one signature")
     (keyid,) = envelope.signatures
@@ -74,7 +74,12 @@ def verify_release(raw: bytes, trust: TrustSet) -> tuple[ReleaseStatement, Trust
     return statement, author
 
 
-def _parse_envelope(raw: bytes) -> Envelope:
+def parse_envelope(raw: bytes) -> Envelope:
+    """Read an envelope in its canonical form; nothing in it is verified yet.
+
+    Raises:
+        ArtifactEnvelopeNotCanonicalError: It is none, or spelled otherwise.
+    """
     try:
         document = decode_canonical(raw)
         envelope = Envelope.from_dict(document)

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     PublicFormat,
     load_pem_private_key,
+    load_pem_public_key,
 )
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -27,6 +28,8 @@ from server.errors import TrustSetInvalidError
 AUTHOR_KEY_FILE = "author.pem"
 AUTHOR_PUBLIC_KEY_FILE = "author.pub.pem"
 TRUST_FILE = "trust.json"
+CHECKPOINT_KEY_FILE = "checkpoint.pem"
+CHECKPOINT_PUBLIC_KEY_FILE = "checkpoint.pub.pem"
 
 TRUST_BYTES_MAX = 1 << 20
 
@@ -113,18 +116,8 @@ def ensure_development_keys(keys_dir: Path) -> None:
     Raises:
         TrustSetInvalidError: The existing private key is not an Ed25519 key.
     """
-    keys_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    private_path = keys_dir / AUTHOR_KEY_FILE
-    if not private_path.exists():
-        pem = Ed25519PrivateKey.generate().private_bytes(
-            Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
-        )
-        _write_new(private_path, pem, mode=0o600)
-    public_key = _load_public_key(private_path)
-    public_path = keys_dir / AUTHOR_PUBLIC_KEY_FILE
-    if not public_path.exists():
-        public_pem = public_key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-        _write_new(public_path, public_pem, mode=0o644)
+    private_key = _ensure_key_pair(keys_dir / AUTHOR_KEY_FILE, keys_dir / AUTHOR_PUBLIC_KEY_FILE)
+    public_key = private_key.public_key()
     trust_path = keys_dir / TRUST_FILE
     if not trust_path.exists():
         raw = public_key.public_bytes_raw()
@@ -138,14 +131,60 @@ def ensure_development_keys(keys_dir: Path) -> None:
         _write_new(trust_path, json.dumps(document, indent=2).encode() + b"\n", mode=0o644)
 
 
-def _load_public_key(private_path: Path) -> Ed25519PublicKey:
+def ensure_checkpoint_key(keys_dir: Path) -> Ed25519PrivateKey:
+    """Return the key that signs checkpoints of the journal; make it unless it is there.
+
+    It is not the author's: who may release a model must not be able to rewrite the journal.
+
+    Raises:
+        TrustSetInvalidError: One of its files is no Ed25519 key, or the two do not belong together.
+    """
+    public_path = keys_dir / CHECKPOINT_PUBLIC_KEY_FILE
+    key = _ensure_key_pair(keys_dir / CHECKPOINT_KEY_FILE, public_path)
+    if load_public_key(public_path) != key.public_key():
+        raise TrustSetInvalidError(f"{public_path} does not belong to {CHECKPOINT_KEY_FILE}")
+    return key
+
+
+def load_public_key(path: Path) -> Ed25519PublicKey:
+    """Read a public key (PEM).
+
+    Raises:
+        TrustSetInvalidError: It is missing, unreadable, or of another kind.
+    """
     try:
-        private_key = load_pem_private_key(private_path.read_bytes(), password=None)
+        key = load_pem_public_key(path.read_bytes())
+    except (OSError, ValueError, TypeError) as error:
+        raise TrustSetInvalidError(f"the public key {path} cannot be read") from error
+    if not isinstance(key, Ed25519PublicKey):
+        raise TrustSetInvalidError(f"the public key {path} is not an Ed25519 key")
+    return key
+
+
+def _ensure_key_pair(private_path: Path, public_path: Path) -> Ed25519PrivateKey:
+    private_path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not private_path.exists():
+        pem = Ed25519PrivateKey.generate().private_bytes(
+            Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+        )
+        _write_new(private_path, pem, mode=0o600)
+    private_key = _load_private_key(private_path)
+    if not public_path.exists():
+        public_pem = private_key.public_key().public_bytes(
+            Encoding.PEM, PublicFormat.SubjectPublicKeyInfo
+        )
+        _write_new(public_path, public_pem, mode=0o644)
+    return private_key
+
+
+def _load_private_key(path: Path) -> Ed25519PrivateKey:
+    try:
+        private_key = load_pem_private_key(path.read_bytes(), password=None)
     except (ValueError, TypeError) as error:
-        raise TrustSetInvalidError("the author key cannot be read") from error
+        raise TrustSetInvalidError(f"the {path.stem} key cannot be read") from error
     if not isinstance(private_key, Ed25519PrivateKey):
-        raise TrustSetInvalidError("the author key is not an Ed25519 key")
-    return private_key.public_key()
+        raise TrustSetInvalidError(f"the {path.stem} key is not an Ed25519 key")
+    return private_key
 
 
 def _write_new(path: Path, content: bytes, mode: int) -> None:

@@ -33,8 +33,13 @@ def load_author_key(path: Path) -> Ed25519PrivateKey:
 
 def sign_release(statement: ReleaseStatement, key: Ed25519PrivateKey) -> bytes:
     """Return the canonical envelope of a release, `envelope.dsse.json`."""
+    return sign_payload(encode_canonical(statement.model_dump()), PAYLOAD_TYPE, key)
+
+
+def sign_payload(payload: bytes, payload_type: str, key: Ed25519PrivateKey) -> bytes:
+    """Return the canonical envelope of any payload, with one signature."""
     raw = key.public_key().public_bytes_raw()
     public = SSlibKey(compute_keyid(raw), "ed25519", "ed25519", {"public": raw.hex()})
-    envelope = Envelope(encode_canonical(statement.model_dump()), PAYLOAD_TYPE, {})
+    envelope = Envelope(payload, payload_type, {})
     envelope.sign(CryptoSigner(key, public))
     return encode_canonical(envelope.to_dict())

@@ -2,10 +2,9 @@
 
 A bad item fails alone, also one that is no valid message. With `all_or_none` one denied or bad item
 denies all new answers and their holds are given back; what was answered in an earlier call stays as
-it was answered. Such a batch is judged without a pause, so nobody sees half of it.
+it was answered. A batch is judged without a pause, so nobody sees half of it.
 """
 
-import asyncio
 from typing import Final
 
 from google.protobuf.message import DecodeError
@@ -23,8 +22,6 @@ from server.services.parse import parse, split_fields
 from server.services.refusal import REPLACES_TOGETHER, Refusal, refusal_of
 
 ITEMS_MAX: Final = 1_000
-# Items after which other calls get their turn.
-_TURN_ITEMS: Final = 64
 
 Item = DecideRequest | Refusal
 
@@ -63,16 +60,11 @@ def _read_each(raw: bytes) -> tuple[list[Item], bool]:
     return items, all_or_none
 
 
-async def decide_each(judge: Judge, items: list[Item], received_ns: int) -> DecideBatchResponse:
+def decide_each(judge: Judge, items: list[Item], received_ns: int) -> DecideBatchResponse:
     """Judge the items one by one, each on its own."""
     response = DecideBatchResponse()
-    for position, item in enumerate(items, start=1):
-        if isinstance(item, Refusal):
-            _add(response, item)
-        else:
-            _add(response, judge.decide(item, received_ns))
-        if position % _TURN_ITEMS == 0:
-            await asyncio.sleep(0)
+    for item in items:
+        _add(response, item if isinstance(item, Refusal) else judge.decide(item, received_ns))
     return response
 
 

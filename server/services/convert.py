@@ -21,7 +21,7 @@ from riskgate.v1.decision_pb2 import (
     InputAges,
     ReportExecutionResponse,
 )
-from riskgate.v1.types_pb2 import DURABILITY_MEMORY, Reason
+from riskgate.v1.types_pb2 import DURABILITY_MEMORY, Durability, Reason
 from server.errors import InvalidFieldError
 from server.hotpath.layout import (
     ID_BYTES_MAX,
@@ -238,13 +238,20 @@ def _pack_symbol(field: str, value: str) -> bytes:
 # --- Answers ---
 
 
-def read_decision(state: State, *, explain: bool, server_ns: int) -> DecideResponse:
+def read_decision(
+    state: State,
+    *,
+    explain: bool,
+    server_ns: int,
+    durability: Durability = DURABILITY_MEMORY,
+) -> DecideResponse:
     """Build the answer from `state.decision`, which holds one (the result was DECIDED).
 
     Args:
         state: Engine state right after the decision.
         explain: Whether to list every check.
         server_ns: From receipt to decision, nanoseconds; negative counts as 0.
+        durability: What the answer says about itself, riskgate.v1.Durability.
     """
     answer: Any = _Scalars._make(_unpack_scalars(state.decision))
     known = answer.known
@@ -258,7 +265,7 @@ def read_decision(state: State, *, explain: bool, server_ns: int) -> DecideRespo
         reasons=read_reasons(status),
         binding_limit=_REASONS[answer.binding - 1] if answer.binding else None,
         mode=answer.mode,
-        durability=DURABILITY_MEMORY,
+        durability=durability,
         state_version=answer.state_version,
         input_ages=_read_ages(answer),
         server_ns=max(server_ns, 0),

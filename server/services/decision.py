@@ -15,8 +15,16 @@ import grpc.aio
 
 from riskgate.v1 import decision_pb2 as pb
 from server.engine import Engine
-from server.errors import ExhaustedError, InvalidFieldError, NotFoundError
+from server.errors import ExhaustedError, InvalidFieldError, NotFoundError, RiskgateError
+from server.hotpath.journal.entries import (
+    KIND_BATCH,
+    KIND_DECIDE,
+    KIND_REPORT,
+    KIND_STREAM,
+    KIND_SYNC,
+)
 from server.hotpath.records import REPORT_ACCOUNT_UNKNOWN, REPORT_FULL, REPORT_INVALID
+from server.journal.calls import CallJournal
 from server.owner import LoopOwner
 from server.services.batch import Item, decide_each, decide_together, read_batch
 from server.services.convert import (
@@ -28,14 +36,17 @@ from server.services.judge import Judge
 from server.services.parse import parse, split_fields
 from server.services.refusal import (
     INTERRUPTED,
+    JOURNAL_AWAY,
     NO_DIRECTIVES,
     NOT_READY,
     TOO_LARGE,
     TOO_LATE,
+    WRONG_SHARD,
     Refusal,
     refusal_of,
 )
 from server.services.sync_errand import sync_account
+from server.shards import WHOLE, Shard
 from server.telemetry.decision_counts import CODE_NAMES, DecisionCounts
 
 SERVICE_NAME: Final = "riskgate.v1.DecisionService"
@@ -58,6 +69,7 @@ class DecisionService:
         is_ready: Whether the state is current; until then every call is UNAVAILABLE.
         state_wait_s: Longest wait for a min_state_version.
         request_bytes_max: Largest single request.
+        shard: Which accounts are decided here.
     """
 
     def __init__(
@@ -69,11 +81,14 @@ class DecisionService:
         is_ready: Callable[[], bool],
         state_wait_s: float = STATE_WAIT_S_MAX,
         request_bytes_max: int = REQUEST_BYTES_MAX,
+        shard: Shard = WHOLE,
     ) -> None:
         self._engine = engine
         self._owner = owner
         self._counts = counts
-        self._judge = Judge(engine, counts)
+        self._calls = CallJournal(engine)
+        self._judge = Judge(engine, counts, self._calls, shard)
+        self._shard = shard
         self._is_ready = is_ready
         self._state_wait_s = state_wait_s
         self._request_bytes_max = request_bytes_max
@@ -102,20 +117,24 @@ class DecisionService:
         message = parse(pb.DecideRequest, raw)
         await self._wait_for_state([message], seconds_left)
         self._owner.drain()
-        return self._judge.decide(message, received_ns)
+        return self._keep(
+            KIND_DECIDE, raw, received_ns, lambda: self._judge.decide(message, received_ns)
+        )
 
     async def _decide_batch(self, raw: bytes, received_ns: int, seconds_left: float) -> Outcome:
         items, all_or_none = read_batch(raw)
         await self._wait_for_state(items, seconds_left)
         self._owner.drain()
-        if all_or_none:
-            response = decide_together(self._judge, items, received_ns)
-        else:
-            response = await decide_each(self._judge, items, received_ns)
-        for result in response.results:
-            if result.HasField("error"):
-                self._counts.add_error(CODE_NAMES[result.error.code])
-        return response.SerializeToString()
+        judge_all = decide_together if all_or_none else decide_each
+
+        def answer() -> bytes:
+            response = judge_all(self._judge, items, received_ns)
+            for result in response.results:
+                if result.HasField("error"):
+                    self._counts.add_error(CODE_NAMES[result.error.code])
+            return response.SerializeToString()
+
+        return self._keep(KIND_BATCH, raw, received_ns, answer)
 
     async def _report(self, raw: bytes, received_ns: int, seconds_left: float) -> Outcome:
         if len(raw) > self._request_bytes_max:
@@ -126,19 +145,52 @@ class DecisionService:
         self._owner.drain()
         engine = self._engine
         write_report(message.report, engine.state.report)
-        outcome = engine.report(received_ns)
-        if outcome == REPORT_INVALID:
-            raise read_report_refusal(engine.state)
-        if outcome == REPORT_ACCOUNT_UNKNOWN:
-            raise NotFoundError("account", message.report.account_id)
-        if outcome == REPORT_FULL:
-            raise ExhaustedError("positions or reports")
-        self._counts.add_report(outcome)
-        return read_report_result(engine.state).SerializeToString()
+        if not self._shard.owns(message.report.account_id):
+            return WRONG_SHARD
+
+        def answer() -> Outcome:
+            if self._calls.find_bar(is_exit=True) is not None:
+                return JOURNAL_AWAY
+            outcome = engine.report(received_ns)
+            if outcome == REPORT_INVALID:
+                raise read_report_refusal(engine.state)
+            if outcome == REPORT_ACCOUNT_UNKNOWN:
+                raise NotFoundError("account", message.report.account_id)
+            if outcome == REPORT_FULL:
+                raise ExhaustedError("positions or reports")
+            self._counts.add_report(outcome)
+            self._calls.note_applied()
+            return read_report_result(engine.state).SerializeToString()
+
+        return self._keep(KIND_REPORT, raw, received_ns, answer)
 
     async def _sync(self, raw: bytes, received_ns: int, seconds_left: float) -> Outcome:
         self._owner.drain()
-        return sync_account(self._engine, raw, received_ns)
+
+        def answer() -> Outcome:
+            if self._calls.find_bar(is_exit=True) is not None:
+                return JOURNAL_AWAY
+            outcome = sync_account(self._engine, raw, received_ns, self._shard)
+            if not isinstance(outcome, Refusal):
+                self._calls.note_applied()
+            return outcome
+
+        return self._keep(KIND_SYNC, raw, received_ns, answer)
+
+    def _keep(
+        self, kind: int, raw: bytes, received_ns: int, answer: Callable[[], Outcome]
+    ) -> Outcome:
+        """Judge a call without a pause and journal it; without that no answer leaves."""
+        self._calls.begin(kind, raw)
+        try:
+            outcome = answer()
+        except RiskgateError:
+            self._calls.end(kind, received_ns, raw, b"")
+            raise
+        if isinstance(outcome, Refusal):
+            self._calls.end(kind, received_ns, raw, b"")
+            return outcome
+        return outcome if self._calls.end(kind, received_ns, raw, outcome) else JOURNAL_AWAY
 
     async def _ack_directive(self, raw: bytes, received_ns: int, seconds_left: float) -> Outcome:
         return NO_DIRECTIVES
@@ -155,35 +207,45 @@ class DecisionService:
                     # The compiled lane has no room to look for its tag; both end the stream.
                     await self._abort(TOO_LARGE, context)
                 received_ns = time.time_ns()
-                tag, outcome = await self._decide_tagged(raw, received_ns, context)
-                response = pb.DecideStreamResponse(tag=tag)
-                if isinstance(outcome, Refusal):
-                    self._counts.add_error(outcome.code.name)
-                    response.error.CopyFrom(outcome.to_error())
-                else:
-                    response.response.MergeFromString(outcome)
+                answer = await self._answer_item(raw, received_ns, context)
                 self._counts.add_call("DecideStream", time.time_ns() - received_ns)
-                yield response.SerializeToString()
+                yield answer
         except asyncio.CancelledError:
             await self._end_interrupted(context)
 
-    async def _decide_tagged(
-        self, raw: bytes, received_ns: int, context: Context
-    ) -> tuple[int, Outcome]:
-        """Return the tag of a stream's message, 0 when it cannot be found, and the outcome."""
+    async def _answer_item(self, raw: bytes, received_ns: int, context: Context) -> bytes:
+        """Return the answer to one message of a stream: a decision, or why there is none."""
         if not self._is_ready():
-            return _find_tag(raw), NOT_READY
+            return self._tagged(_find_tag(raw), NOT_READY)
         if len(raw) > self._request_bytes_max:
-            return _find_tag(raw), TOO_LARGE
+            return self._tagged(_find_tag(raw), TOO_LARGE)
         try:
             message = parse(pb.DecideStreamRequest, raw)
             if not message.HasField("request"):
                 raise InvalidFieldError("request", "is required")
             await self._wait_for_state([message.request], _seconds_left(context))
             self._owner.drain()
-            return message.tag, self._judge.decide(message.request, received_ns)
         except Exception as error:  # noqa: BLE001 - one item must not end the stream
-            return _find_tag(raw), refusal_of(error)
+            return self._tagged(_find_tag(raw), refusal_of(error))
+
+        def answer() -> bytes:
+            try:
+                outcome = self._judge.decide(message.request, received_ns)
+            except Exception as error:  # noqa: BLE001 - same
+                outcome = refusal_of(error)
+            return self._tagged(message.tag, outcome)
+
+        kept = self._keep(KIND_STREAM, raw, received_ns, answer)
+        return kept if isinstance(kept, bytes) else self._tagged(message.tag, kept)
+
+    def _tagged(self, tag: int, outcome: Outcome) -> bytes:
+        response = pb.DecideStreamResponse(tag=tag)
+        if isinstance(outcome, Refusal):
+            self._counts.add_error(outcome.code.name)
+            response.error.CopyFrom(outcome.to_error())
+        else:
+            response.response.MergeFromString(outcome)
+        return response.SerializeToString()
 
     # --- Around each call ---
 
@@ -226,7 +288,11 @@ class DecisionService:
 
     async def _wait_for_state(self, items: list[Item], seconds_left: float) -> None:
         """Wait once for the newest state that any item asks for; too old is judged per item."""
-        versions = [item.min_state_version for item in items if isinstance(item, pb.DecideRequest)]
+        versions = [
+            item.min_state_version
+            for item in items
+            if isinstance(item, pb.DecideRequest) and self._shard.owns(item.account_id)
+        ]
         # A number that no version can reach is refused with its item, and is not waited for.
         wanted = max((version for version in versions if version <= VERSION_MAX), default=0)
         if wanted > self._engine.state_version:

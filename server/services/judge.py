@@ -7,13 +7,25 @@ judged is kept here, too.
 
 import time
 from dataclasses import dataclass
+from typing import cast
 
 from riskgate.v1.decision_pb2 import DecideRequest, DecideResponse
+from riskgate.v1.types_pb2 import Durability
 from server.engine import Engine
 from server.errors import RiskgateError
 from server.hotpath.records import CONFLICT, DECIDED, REPEATED
+from server.journal.calls import CallJournal
+from server.journal.writer import durability_of
 from server.services.convert import read_decision, read_refusal, write_request
-from server.services.refusal import ANSWER_GONE, ORDER_ID_TAKEN, STATE_TOO_OLD, Refusal, refusal_of
+from server.services.refusal import (
+    ANSWER_GONE,
+    ORDER_ID_TAKEN,
+    STATE_TOO_OLD,
+    WRONG_SHARD,
+    Refusal,
+    refusal_of,
+)
+from server.shards import WHOLE, Shard
 from server.telemetry.decision_counts import DecisionCounts
 
 
@@ -38,10 +50,20 @@ class Judge:
     Args:
         engine: The engine; only its owner calls this.
         counts: Receives every answer; refusals are counted where they leave.
+        calls: Journal of the port, which says whether anything may be decided.
+        shard: Which accounts are decided here.
     """
 
-    def __init__(self, engine: Engine, counts: DecisionCounts) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        counts: DecisionCounts,
+        calls: CallJournal,
+        shard: Shard = WHOLE,
+    ) -> None:
         self._engine = engine
+        self._calls = calls
+        self._shard = shard
         self._counts = counts
 
     def judge(self, message: DecideRequest, received_ns: int) -> Judged | Refusal:
@@ -56,12 +78,19 @@ class Judge:
             write_request(message, state.request)
         except RiskgateError as error:
             return refusal_of(error)
+        if not self._shard.owns(message.account_id):
+            return WRONG_SHARD
         if message.min_state_version > engine.state_version:
             return STATE_TOO_OLD
+        bar = self._calls.find_bar(is_exit=message.reduce_only)
+        if bar is not None:
+            engine.deny(bar, received_ns)
+            return Judged(self._read(message, 0), 0, 0)
         outcome = engine.decide(received_ns)
-        server_ns = time.time_ns() - received_ns
+        decided_ns = time.time_ns()
         if outcome == DECIDED:
-            response = read_decision(state, explain=message.explain, server_ns=server_ns)
+            self._calls.note_decision(received_ns, decided_ns)
+            response = self._read(message, decided_ns - received_ns)
             decision = state.decision[0]
             rows = int(decision["idempotency_row"]), int(decision["reservation_row"])
             return Judged(response, *rows)
@@ -70,6 +99,14 @@ class Judge:
         if outcome == CONFLICT:
             return ORDER_ID_TAKEN
         return refusal_of(read_refusal(state))
+
+    def _read(self, message: DecideRequest, server_ns: int) -> DecideResponse:
+        return read_decision(
+            self._engine.state,
+            explain=message.explain,
+            server_ns=server_ns,
+            durability=cast("Durability", durability_of(self._engine)),
+        )
 
     def decide(self, message: DecideRequest, received_ns: int) -> bytes | Refusal:
         """Judge one request and remember its answer; returns the encoded answer."""

@@ -65,6 +65,12 @@ STATE_TOO_OLD: Final = Refusal(
     "min_state_version",
     "min_state_version: the state is not that new yet",
 )
+WRONG_SHARD: Final = Refusal(
+    grpc.StatusCode.FAILED_PRECONDITION,
+    "account_id",
+    "account_id: this account belongs to another engine",
+)
+JOURNAL_AWAY: Final = Refusal(grpc.StatusCode.UNAVAILABLE, "", "the journal cannot be written")
 NO_DIRECTIVES: Final = Refusal(
     grpc.StatusCode.UNIMPLEMENTED, "", "this release issues no directives"
 )

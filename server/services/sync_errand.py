@@ -4,11 +4,16 @@ from riskgate.v1.decision_pb2 import RequestError, SyncAccountRequest
 from server.engine import Engine
 from server.services import account_sync
 from server.services.parse import parse
-from server.services.refusal import refusal_of
+from server.services.refusal import WRONG_SHARD, Refusal, refusal_of
+from server.shards import WHOLE, Shard
 
 
-def sync_account(engine: Engine, raw: bytes, received_ns: int) -> bytes:
+def sync_account(
+    engine: Engine, raw: bytes, received_ns: int, shard: Shard = WHOLE
+) -> bytes | Refusal:
     """Replace an account's state by the broker's; returns the encoded differences.
+
+    An account of another engine is refused.
 
     Raises:
         RiskgateError: The request is wrong or names something unknown; nothing has changed.
@@ -19,14 +24,19 @@ def sync_account(engine: Engine, raw: bytes, received_ns: int) -> bytes:
     as_of_ns = account_sync.read_as_of(message, received_ns)
     positions = account_sync.read_positions(message)
     orders = account_sync.read_working_orders(message)
+    if not shard.owns(account_id):
+        return WRONG_SHARD
     differences = engine.sync(account_id, equity_micros, as_of_ns, positions, orders, received_ns)
     sequence = int(engine.state.engine[0]["sequence"])
     return account_sync.write_differences(differences, sequence).SerializeToString()
 
 
-def try_sync_account(engine: Engine, raw: bytes, received_ns: int) -> bytes | RequestError:
+def try_sync_account(
+    engine: Engine, raw: bytes, received_ns: int, shard: Shard = WHOLE
+) -> bytes | RequestError:
     """Do the same, with every failure as what the caller is told."""
     try:
-        return sync_account(engine, raw, received_ns)
+        outcome = sync_account(engine, raw, received_ns, shard)
+        return outcome.to_error() if isinstance(outcome, Refusal) else outcome
     except Exception as error:  # noqa: BLE001 - nothing unexpected may leave as it is
         return refusal_of(error).to_error()

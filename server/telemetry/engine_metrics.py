@@ -28,6 +28,7 @@ from server.loaders.model_loader import ModelLoader
 from server.loaders.redis_state import RedisStateLoader
 from server.settings import split_address
 from server.telemetry.decision_counts import DecisionCounts
+from server.telemetry.journal_metrics import read_journal_metrics
 
 
 class EngineMetrics(Collector):
@@ -53,6 +54,7 @@ class EngineMetrics(Collector):
         yield from self._state()
         yield from self._changes()
         yield from self._port.read_metrics()
+        yield from read_journal_metrics(self._engine.journal[0])
 
     def _decisions(self) -> Iterable[Metric]:
         counts = self._port.read_counts()

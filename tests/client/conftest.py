@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import grpc
@@ -38,27 +39,42 @@ class ScriptedGate(decision_pb2_grpc.DecisionServiceServicer):
             yield self._answer(item, context)
 
 
-@pytest.fixture
-def gate() -> Iterator[ScriptedGate]:
+@contextmanager
+def open_gate() -> Iterator[ScriptedGate]:
     servicer = ScriptedGate()
     server = grpc.server(ThreadPoolExecutor(max_workers=4))
     decision_pb2_grpc.add_DecisionServiceServicer_to_server(servicer, server)
     servicer.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
     server.start()
-    yield servicer
-    server.stop(grace=None).wait()
+    try:
+        yield servicer
+    finally:
+        server.stop(grace=None).wait()
+
+
+@pytest.fixture
+def gate() -> Iterator[ScriptedGate]:
+    with open_gate() as opened:
+        yield opened
+
+
+@pytest.fixture
+def gates() -> Iterator[list[ScriptedGate]]:
+    """Three engines, in the order of the shards."""
+    with ExitStack() as stack:
+        yield [stack.enter_context(open_gate()) for _ in range(3)]
 
 
 class BlockingDriver:
     """Makes one call with `Client`."""
 
     @staticmethod
-    def call(address: str, method: str, *args: Any, **keywords: Any) -> Any:
+    def call(address: str | list[str], method: str, *args: Any, **keywords: Any) -> Any:
         with riskgate.Client(address) as client:
             return getattr(client, method)(*args, **keywords)
 
     @staticmethod
-    def stream(address: str, requests: list[pb.DecideRequest]) -> list[Any]:
+    def stream(address: str | list[str], requests: list[pb.DecideRequest]) -> list[Any]:
         with riskgate.Client(address) as client:
             return list(client.stream(requests))
 
@@ -67,7 +83,7 @@ class AsyncDriver:
     """Makes one call with `AsyncClient`."""
 
     @staticmethod
-    def call(address: str, method: str, *args: Any, **keywords: Any) -> Any:
+    def call(address: str | list[str], method: str, *args: Any, **keywords: Any) -> Any:
         async def run() -> Any:
             async with riskgate.AsyncClient(address) as client:
                 return await getattr(client, method)(*args, **keywords)
@@ -75,7 +91,7 @@ class AsyncDriver:
         return asyncio.run(run())
 
     @staticmethod
-    def stream(address: str, requests: list[pb.DecideRequest]) -> list[Any]:
+    def stream(address: str | list[str], requests: list[pb.DecideRequest]) -> list[Any]:
         async def run() -> list[Any]:
             async with riskgate.AsyncClient(address) as client:
                 return [outcome async for outcome in client.stream(requests)]

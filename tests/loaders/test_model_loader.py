@@ -29,11 +29,13 @@ class Stage:
         self.state: State = new_state(Capacity(**dict.fromkeys(Capacity._fields, 16)))
         self.state.engine[0]["model_slot"] = -1
         self.taken: list[tuple[int, int]] = []
+        self.partial: list[bool] = []
         self.loader = ModelLoader(data_dir, self.state, self.put)
 
-    def put(self, change: bytes, slot: int) -> bool:
+    def put(self, change: bytes, slot: int, *, is_partial: bool) -> bool:
         row = read_activation(state_pb2.StateChange.FromString(change), change)
         self.taken.append((row.serial, slot))
+        self.partial.append(is_partial)
         engine = self.state.engine[0]
         if row.serial > engine["model_serial"]:
             engine["model_serial"], engine["model_slot"] = row.serial, slot
@@ -43,10 +45,13 @@ class Stage:
         digest = self.store.put(build_artifact(self.key, build_small_model(seed)))
         return bytes.fromhex(digest)
 
-    def activate(self, digest: bytes, serial: int, purpose: str = "slippage") -> None:
+    def activate(
+        self, digest: bytes, serial: int, purpose: str = "slippage", *, is_known: bool = False
+    ) -> None:
         rows = model_rows(purpose, digest, "1.0.0", serial)
         message = state_change(state_pb2.CHANGE_KIND_MODEL, purpose, rows, version=serial)
-        self.loader.activate(read_activation(message, message.SerializeToString()))
+        activation = read_activation(message, message.SerializeToString())
+        self.loader.activate(activation._replace(is_known=is_known))
 
     def wait_until_idle(self) -> None:
         wait(lambda: self.loader.is_idle)
@@ -140,6 +145,30 @@ def test_activate_when_nothing_needs_loading_then_the_change_goes_on_at_once(
     stage.activate(bytes(32), 6)
     assert stage.taken[1:] == [(5, slot), (6, -1)]
     assert stage.loader.loaded == 1
+
+
+def test_activate_when_it_is_part_of_a_load_then_its_change_is_so_too(stage: Stage) -> None:
+    digest = stage.store_model(1)
+    rows = model_rows("slippage", digest, "1.0.0", 1)
+    message = state_change(state_pb2.CHANGE_KIND_MODEL, "slippage", rows, version=7)
+    activation = read_activation(message, message.SerializeToString())
+    stage.loader.activate(activation._replace(is_partial=True))
+    stage.wait_until_idle()
+    stage.activate(digest, 2)
+    stage.wait_until_idle()
+    assert stage.partial == [True, False]
+
+
+def test_activate_when_a_recovered_engine_has_the_model_then_nothing_is_handed_on(
+    stage: Stage,
+) -> None:
+    digest = stage.store_model(1)
+    stage.activate(digest, 5, is_known=True)
+    stage.wait_until_idle()
+    assert [serial for serial, _ in stage.taken] == [5]
+    stage.activate(digest, 5, is_known=True)
+    stage.wait_until_idle()
+    assert [serial for serial, _ in stage.taken] == [5]
 
 
 @pytest.mark.parametrize(("raw", "purpose"), [(b"", ""), (b"\xff\xfe", "\ufffd\ufffd")])

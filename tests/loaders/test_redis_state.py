@@ -5,7 +5,6 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import redis
@@ -31,25 +30,6 @@ ACCOUNT = state_pb2.CHANGE_KIND_ACCOUNT
 CONFIGURATION = state_pb2.CHANGE_KIND_RISK_CONFIGURATION
 HEARTBEAT = state_pb2.CHANGE_KIND_HEARTBEAT
 MODEL = state_pb2.CHANGE_KIND_MODEL
-
-
-@pytest.fixture
-def client(redis_url: str) -> Iterator[Any]:
-    connection = redis.Redis.from_url(redis_url, socket_timeout=5)
-    connection.flushdb()
-    yield connection
-    connection.flushdb()
-    connection.close()
-
-
-@pytest.fixture
-def publisher(client: Any) -> Publisher:
-    return Publisher(client)
-
-
-@pytest.fixture
-def receiver() -> Receiver:
-    return Receiver()
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ def test_serve_when_ready_then_the_doctor_finds_everything_healthy(stack: Stack)
 
 
 def test_serve_when_ready_then_children_are_visible_by_their_commands(stack: Stack) -> None:
-    for name in ("engine", "control"):
+    for name in ("engine", "control", "recorder"):
         line = psutil.Process(stack.state.pids[name]).cmdline()
         assert line[-3:] == [name, "--data-dir", str(stack.data_dir)]
         assert Path(line[-4]).name == "riskgate"
@@ -51,7 +51,7 @@ def test_serve_when_the_data_directory_is_taken_then_refuses(stack: Stack) -> No
     assert stack.is_healthy()
 
 
-@pytest.mark.parametrize("name", ["engine", "control", "postgres", "redis"])
+@pytest.mark.parametrize("name", ["engine", "control", "recorder", "postgres", "redis"])
 def test_serve_when_a_part_is_killed_then_it_comes_back(stack: Stack, name: str) -> None:
     before = stack.state.pids[name]
     others = {other: pid for other, pid in stack.state.pids.items() if other != name}

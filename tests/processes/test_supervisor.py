@@ -4,17 +4,10 @@ import socket
 import sys
 from pathlib import Path
 
-import pytest
-
 from server.child import Child
-from server.errors import ConfigurationError
 from server.listening import DECISION_FD_VARIABLE, open_listener
-from server.settings import load_settings
-from server.supervisor import Supervisor
 from server.watcher import Watcher
 from server.worker import Worker
-
-TLS = {"decision_tls_certificate": "server.pem", "decision_tls_key": "server.key"}
 
 # Tells each caller its process number, on the socket that it was given.
 SERVER = """
@@ -27,49 +20,6 @@ while True:
     with connection:
         connection.sendall(str(os.getpid()).encode())
 """
-
-
-def _listen(data_dir: Path, **said: str) -> tuple[tuple[str, str], dict[str, socket.socket]]:
-    settings = load_settings(data_dir=data_dir, decision_listen="127.0.0.1:0", **said)
-    supervisor = Supervisor(settings)
-    try:
-        return supervisor._listen(), dict(supervisor._listeners)
-    finally:
-        supervisor._close_listeners()
-
-
-def test_listen_when_the_lane_is_grpcio_then_the_engine_binds_for_itself(tmp_path: Path) -> None:
-    (address, to_dial), listeners = _listen(tmp_path, lane="grpcio")
-    assert address == to_dial
-    assert not address.endswith(":0")
-    assert listeners == {}
-
-
-def test_listen_when_the_lane_is_compiled_then_the_socket_is_ours(tmp_path: Path) -> None:
-    (address, to_dial), listeners = _listen(tmp_path, lane="compiled")
-    assert address == to_dial
-    assert list(listeners) == ["RISKGATE_DECISION_FD"]
-
-
-def test_listen_when_it_speaks_tls_then_this_machine_has_a_socket_of_its_own(
-    tmp_path: Path,
-) -> None:
-    (address, to_dial), listeners = _listen(tmp_path, lane="compiled", **TLS)
-    assert address.startswith("127.0.0.1:")
-    assert to_dial == f"unix:{tmp_path}/run/decision.sock"
-    assert list(listeners) == ["RISKGATE_DECISION_FD", "RISKGATE_DECISION_LOCAL_FD"]
-    assert not (tmp_path / "run" / "decision.sock").exists()
-
-
-def test_listen_when_the_port_is_taken_then_the_stack_does_not_start(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        settings = load_settings(
-            data_dir=tmp_path,
-            decision_listen=f"127.0.0.1:{taken.getsockname()[1]}",
-            lane="compiled",
-        )
-        with pytest.raises(ConfigurationError, match="in use"):
-            Supervisor(settings)._listen()
 
 
 def test_worker_when_it_is_killed_again_and_again_then_no_caller_is_turned_away(

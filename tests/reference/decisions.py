@@ -62,8 +62,6 @@ class Decisions:
         account = books.accounts.get(request.account_id)
         if account is not None and not account.alive:
             account = None
-        if account is not None:
-            books.roll(account)
         digest = row.tobytes()[: 8 * REQUEST_DIGEST_WORDS]
         assert len(digest) < REQUEST.itemsize
         remembers = request.client_order_id != NO_ID and account is not None and not request.dry_run
@@ -73,6 +71,8 @@ class Decisions:
             if known.digest != digest:
                 return CONFLICT, {}
             return REPEATED, {"sequence": known.decision_id}
+        if account is not None:
+            books.roll(account)
         case = Judgement(request, account, instrument)
         if remembers and account is not None:
             remembers = self._make_room(case, account)

@@ -44,7 +44,6 @@ class Reports:
         if account is None or not account.alive:
             return self._refused(REPORT_ACCOUNT_UNKNOWN)
         key = (report.account_id, report.report_id)
-        books.roll(account)
         if key in books.seen_reports:
             hold = self._find_hold(account, report)
             books.sequence += 1
@@ -60,6 +59,7 @@ class Reports:
             needed = self._rows_needed(account, report, instrument, hold) if steps else 0
             if not books.has_room_for_positions(needed):
                 return self._refused(REPORT_FULL)
+        books.roll(account)
         books.sequence += 1
         self._remember(key)
         if moves:

@@ -46,8 +46,11 @@ class _Receiver:
     def __init__(self, port: Port) -> None:
         self._port = port
 
-    def put(self, change: bytes) -> bool:
-        return self._port.intake.put(change)
+    def put(self, change: bytes, *, is_partial: bool = False) -> bool:
+        return self._port.intake.put(change, is_partial=is_partial)
+
+    def complete(self, version: int) -> bool:
+        return self._port.intake.complete(version)
 
     def add_timezone(self, timezone: str) -> None:
         Calendar(self._port.intake.put).add_timezone(timezone)

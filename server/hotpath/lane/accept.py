@@ -12,11 +12,12 @@ from server.hotpath.lane.connection import (
     open_session_nb,
 )
 from server.hotpath.lane.flush import OUTBOX_BYTES
-from server.hotpath.lane.foreign import accept4, close, errno_nb
+from server.hotpath.lane.foreign import accept4, close
 from server.hotpath.lane.handshake import begin_handshake_nb
 from server.hotpath.lane.pool import take_connection_nb
 from server.hotpath.lane.structs import connection_at
 from server.hotpath.lane.watching import EPOLL_ADD, EPOLL_DEL, EPOLL_IN, watch_nb
+from server.hotpath.libc import errno_nb
 
 ACCEPTS_PER_TURN: Final = 64
 _SOCK_NONBLOCK_CLOEXEC: Final = 0o2004000

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import numpy as np
+
 from server.hotpath.jit import i64, kernel, routine
-from server.hotpath.lane.foreign import monotonic_ns_nb
+from server.hotpath.journal.entries import KIND_BATCH, KIND_DECIDE, KIND_REPORT
+from server.hotpath.journal.journal_record import journal_at
 from server.hotpath.lane.frames import PREFIX_BYTES, put_message_nb
 from server.hotpath.lane.health import answer_health_nb
+from server.hotpath.lane.keeping import keep_call_nb
 from server.hotpath.lane.latency import count_answer_nb
 from server.hotpath.lane.queue import park_call_nb
 from server.hotpath.lane.replies import (
@@ -28,8 +32,10 @@ from server.hotpath.lane.structs import (
     METHOD_DECIDE_STREAM,
     METHOD_HEALTH_CHECK,
     METHOD_HEALTH_WATCH,
+    METHOD_REPORT_EXECUTION,
     METHOD_SYNC_ACCOUNT,
     METHOD_WATCH_DIRECTIVES,
+    METHODS,
     connection_at,
 )
 from server.hotpath.lane.texts import (
@@ -43,10 +49,18 @@ from server.hotpath.lane.texts import (
     UNAVAILABLE,
     UNIMPLEMENTED,
 )
+from server.hotpath.libc import monotonic_ns_nb
 from server.hotpath.wire.batch import answer_batch_nb
 from server.hotpath.wire.decision import answer_decide_nb
+from server.hotpath.wire.journaling import begin_call_nb
 from server.hotpath.wire.outcome import LIVE, REFUSED, WAIT
 from server.hotpath.wire.report import answer_report_nb
+
+# KIND_* of the journal, by method.
+_KINDS: Final = np.zeros(METHODS, np.int64)
+_KINDS[METHOD_DECIDE] = KIND_DECIDE
+_KINDS[METHOD_DECIDE_BATCH] = KIND_BATCH
+_KINDS[METHOD_REPORT_EXECUTION] = KIND_REPORT
 
 # A turn takes at most about this long.
 DEADLINE_CLOSE_NS: Final = 10_000_000
@@ -104,6 +118,9 @@ def _finish_unary_nb(lane: Any, wire: Any, call: Any, address: int, outcome: int
 def _judge_unary_nb(lane: Any, state: Any, wire: Any, call: Any, address: int) -> None:
     wire.may_wait = call.parked_until_ns == 0 or lane.now_ns < call.parked_until_ns
     length, received_ns = call.message_bytes, call.received_ns
+    journal = journal_at(lane.journal)
+    kind = _KINDS[call.method]
+    begin_call_nb(wire, journal, kind, length)
     out = call.output + PREFIX_BYTES
     if call.method == METHOD_DECIDE:
         outcome = answer_decide_nb(state, wire, call.input, length, received_ns, LIVE, out)
@@ -111,6 +128,7 @@ def _judge_unary_nb(lane: Any, state: Any, wire: Any, call: Any, address: int) -
         outcome = answer_batch_nb(state, wire, call.input, length, received_ns, LIVE, out)
     else:
         outcome = answer_report_nb(state, wire, call.input, length, received_ns, out)
+    keep_call_nb(lane, state, wire, call, kind, call.input, length, out, outcome)
     _finish_unary_nb(lane, wire, call, address, outcome)
 
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from server.hotpath.intrinsics import address_reference
 from server.hotpath.lane.structs import METHODS
-from server.hotpath.layout import packed_dtype
+from server.hotpath.layout import ID_WORDS, packed_dtype
 
 _I8 = "<i8"
 
@@ -86,7 +86,9 @@ LANE: Final = packed_dtype(
     ("read_answer", _I8),  # address of the data source callback
     ("board", _I8),  # of certificates to be judged: judging.py
     ("certificate", _I8),  # DER bytes on their way there
-    ("ring", _I8),  # address of the ring of changes
+    ("journal", _I8),  # address of the JOURNAL record
+    ("changes_wait", _I8),  # 1: no change of the ring was taken in this turn
+    ("kept_number", _I8),  # newest entry whose answers may leave
     # --- queues ---
     ("queue_first", (_I8, (3,))),  # calls: QUEUE_*
     ("queue_last", (_I8, (3,))),
@@ -94,6 +96,7 @@ LANE: Final = packed_dtype(
     ("parked_version", _I8),  # state version when they were last looked at
     ("touched_first", _I8),
     ("errand", _I8),  # call that Python has to answer
+    ("errand_identity", (_I8, (ID_WORDS,))),  # whose it was; its connection may be gone by then
     # --- time ---
     ("now_ns", _I8),  # monotonic, of this turn
     ("received_ns", _I8),  # Unix time of the bytes being read

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from server.hotpath.jit import routine
-from server.hotpath.lane.foreign import realtime_ns_nb
 from server.hotpath.lane.lane_record import BUCKETS, LATENCY_BOUNDS_NS
+from server.hotpath.libc import realtime_ns_nb
 
 
 @routine

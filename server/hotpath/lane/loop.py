@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from server.hotpath.change_frame import drain_nb
-from server.hotpath.clock import take_reading_nb
 from server.hotpath.jit import entry, i64, kernel, routine
+from server.hotpath.journal.journal_record import journal_at
 from server.hotpath.lane.accept import (
     TAG_LISTENER,
     TAG_LOCAL,
@@ -19,9 +19,10 @@ from server.hotpath.lane.accept import (
 from server.hotpath.lane.calls import judge_call_nb
 from server.hotpath.lane.connection import close_connection_nb, read_connection_nb
 from server.hotpath.lane.drain import flush_touched_nb, wind_up_nb
-from server.hotpath.lane.foreign import epoll_wait, monotonic_ns_nb, read, realtime_ns_nb
+from server.hotpath.lane.foreign import epoll_wait, read
 from server.hotpath.lane.handshake import collect_judgements_nb, continue_handshake_nb
 from server.hotpath.lane.health import tell_watchers_nb
+from server.hotpath.lane.keeping import drop_unsafe_answers_nb, note_errand_nb
 from server.hotpath.lane.queue import (
     QUEUE_HEAVY,
     QUEUE_PARKED,
@@ -41,7 +42,9 @@ from server.hotpath.lane.structs import (
 )
 from server.hotpath.lane.sweep import SWEEP_INTERVAL_NS, sweep_nb
 from server.hotpath.lane.watching import EPOLL_OUT
+from server.hotpath.libc import monotonic_ns_nb, realtime_ns_nb
 from server.hotpath.memory import engine_of
+from server.hotpath.wire.journaling import tick_nb
 
 # What `serve_nb` returns.
 STOPPED: Final = 0
@@ -62,9 +65,10 @@ def _sleep_ms_nb(lane: Any, ring: Any) -> int:
         lane.queue_first[QUEUE_READY] != 0
         or lane.queue_first[QUEUE_HEAVY] != 0
         or lane.touched_first != 0
-        or ring.written_bytes != ring.read_bytes
     ):
         return i64(0)
+    if ring.written_bytes != ring.read_bytes:
+        return i64(_PARKED_SLEEP_MS if lane.changes_wait != 0 else 0)
     if lane.busy_poll_ns > 0 and lane.now_ns - lane.polled_ns < lane.busy_poll_ns:
         return i64(0)
     return i64(_PARKED_SLEEP_MS if lane.queue_first[QUEUE_PARKED] != 0 else _SLEEP_MS_MAX)
@@ -127,6 +131,7 @@ def _judge_calls_nb(lane: Any, state: Any, wire: Any) -> bool:
     touch_connection_nb(lane, call.connection)
     if judge_call_nb(lane, state, wire, call, address):
         lane.errand = address
+        note_errand_nb(lane, call)
         call.queued = 1  # should its stream close meanwhile, it is freed after the errand
         return True
     return False
@@ -157,7 +162,9 @@ def serve_nb(lane: Any, state: Any, wire: Any, ring: Any) -> int:
         lane.turns += 1
         if count > 0:
             lane.polled_ns = lane.now_ns
-        drain_nb(state, ring, lane.received_ns, i64(CHANGES_PER_TURN))
+        journal = journal_at(lane.journal)
+        applied = drain_nb(state, ring, journal, lane.received_ns, i64(CHANGES_PER_TURN))
+        lane.changes_wait = 1 if applied == 0 else 0  # if any are left, the journal is full
         waiting = _take_events_nb(lane, i64(count))
         collect_judgements_nb(lane)
         wake_parked_nb(lane, engine_of(state).state_version)
@@ -166,8 +173,9 @@ def serve_nb(lane: Any, state: Any, wire: Any, ring: Any) -> int:
             lane.said_health = lane.health
             tell_watchers_nb(lane)
         if lane.now_ns - lane.swept_ns >= SWEEP_INTERVAL_NS:
-            take_reading_nb(state, lane.received_ns)
+            tick_nb(state, journal, lane.received_ns)
             sweep_nb(lane)
+        drop_unsafe_answers_nb(lane)
         flush_touched_nb(lane)
         if waiting != 0:
             _accept_nb(lane, waiting)

@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any, Final
 
 from server.hotpath.intrinsics import load_byte
-from server.hotpath.jit import kernel, routine
+from server.hotpath.jit import i64, kernel, routine
+from server.hotpath.journal.entries import KIND_STREAM
+from server.hotpath.journal.journal_record import journal_at
 from server.hotpath.lane.frames import PREFIX_BYTES, put_message_nb
+from server.hotpath.lane.keeping import keep_call_nb
 from server.hotpath.lane.latency import count_answer_nb
 from server.hotpath.lane.queue import park_call_nb, queue_call_nb
 from server.hotpath.lane.replies import (
@@ -22,6 +25,7 @@ from server.hotpath.lane.requests import (
 )
 from server.hotpath.lane.structs import CALL_READING, METHOD_DECIDE_STREAM
 from server.hotpath.lane.texts import INVALID_ARGUMENT, OK, T_STOPPING, T_TRUNCATED, UNAVAILABLE
+from server.hotpath.wire.journaling import begin_call_nb
 from server.hotpath.wire.outcome import LIVE, WAIT
 from server.hotpath.wire.response import ANSWER_BYTES_MAX
 from server.hotpath.wire.stream import answer_stream_item_nb
@@ -78,9 +82,12 @@ def judge_stream_nb(lane: Any, state: Any, wire: Any, call: Any, address: int) -
         wire.may_wait = call.parked_until_ns == 0 or lane.now_ns < call.parked_until_ns
         at = call.input + call.input_from + PREFIX_BYTES
         out = call.output + call.output_to + PREFIX_BYTES
+        length = call.message_bytes
+        begin_call_nb(wire, journal_at(lane.journal), i64(KIND_STREAM), length)
         outcome = answer_stream_item_nb(
-            state, wire, at, call.message_bytes, call.received_ns, LIVE, out, lane.is_ready
+            state, wire, at, length, call.received_ns, LIVE, out, lane.is_ready
         )
+        keep_call_nb(lane, state, wire, call, i64(KIND_STREAM), at, length, out, outcome)
         if outcome == WAIT:
             park_call_nb(lane, address)
             return

@@ -7,13 +7,13 @@ from typing import Any, Final
 from server.hotpath.jit import i64, kernel, routine
 from server.hotpath.lane.foreign import (
     err_clear_error,
-    errno_nb,
     recv,
     send,
     ssl_get_error,
     ssl_read,
     ssl_write,
 )
+from server.hotpath.libc import errno_nb
 
 # Results besides a number of bytes.
 AGAIN: Final = -1  # nothing now; epoll will tell

@@ -24,8 +24,8 @@ from server.hotpath.wire.refusals import (
 from server.hotpath.wire.response import ANSWER_BYTES_MAX
 from server.hotpath.wire.scan import DEPTH_MAX, LENGTH, MALFORMED, VARINT, read_field_nb
 from server.hotpath.wire.together import answer_together_nb
+from server.hotpath.wire.wire_record import ITEMS_MAX
 
-ITEMS_MAX: Final = 1_000
 # Each item may be announced by two tags and two lengths.
 BATCH_BYTES_MAX: Final = ITEMS_MAX * (ANSWER_BYTES_MAX + 10)
 

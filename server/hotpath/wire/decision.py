@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
-from server.hotpath.decide import decide_nb
+from server.hotpath.decide import decide_nb, deny_unjournaled_nb
 from server.hotpath.intrinsics import address_of
 from server.hotpath.jit import i64, kernel, routine
-from server.hotpath.lane.foreign import realtime_ns_nb
 from server.hotpath.memory import decision_of, engine_of, request_of
-from server.hotpath.records import CONFLICT, DECIDED, REPEATED
+from server.hotpath.records import CONFLICT, DECIDED, REPEATED, REQUEST
 from server.hotpath.wire.decode import begin_message_nb, scan_message_nb
 from server.hotpath.wire.memory_of_answers import load_answer_nb, store_answer_nb
-from server.hotpath.wire.outcome import REFUSED, WAIT
+from server.hotpath.wire.outcome import BARRED, REFUSED, WAIT
 from server.hotpath.wire.packing import pack_request_nb
+from server.hotpath.wire.readings import note_decision_nb
 from server.hotpath.wire.refusals import (
     ANSWER_GONE,
     N_REQUEST,
@@ -22,13 +22,16 @@ from server.hotpath.wire.refusals import (
     P_UTF8,
     STATE_TOO_OLD,
     TOO_LARGE,
+    WRONG_SHARD,
     refuse_field_nb,
     refuse_fixed_nb,
 )
 from server.hotpath.wire.response import put_response_nb
 from server.hotpath.wire.scan import DEPTH_MAX
+from server.hotpath.wire.sharding import owns_account_nb
 from server.hotpath.wire.tables import IS_REQUEST
-from server.hotpath.wire.wire_record import TIMESPEC_OFFSET
+
+ACCOUNT_AT: Final[int] = REQUEST.fields["account_id"][1]  # type: ignore[index]
 
 
 @routine
@@ -52,26 +55,24 @@ def read_request_nb(state: Any, wire: Any, address: int, length: int) -> bool:
 
 
 @kernel
-def server_ns_nb(wire: Any, received_ns: int, decided_ns: int) -> int:
-    """Return how long a decision took: from the recorded reading, or from the clock now."""
-    if decided_ns < 0:
-        decided_ns = realtime_ns_nb(address_of(wire) + TIMESPEC_OFFSET)
-    return decided_ns - received_ns
-
-
-@kernel
 def judge_request_nb(state: Any, wire: Any, received_ns: int) -> int:
     """Pack and judge the request that was read.
 
-    Returns DECIDED, REPEATED, REFUSED or WAIT.
+    Returns DECIDED, BARRED, REPEATED, REFUSED or WAIT.
     """
     if not pack_request_nb(wire, i64(IS_REQUEST), state.request):
+        return i64(REFUSED)
+    if not owns_account_nb(wire, address_of(request_of(state)) + ACCOUNT_AT):
+        refuse_fixed_nb(wire, i64(WRONG_SHARD))
         return i64(REFUSED)
     if request_of(state).min_state_version > engine_of(state).state_version:
         if wire.may_wait != 0:
             return i64(WAIT)
         refuse_fixed_nb(wire, i64(STATE_TOO_OLD))
         return i64(REFUSED)
+    if wire.barred != 0 and (wire.exits_only == 0 or request_of(state).reduce_only == 0):
+        deny_unjournaled_nb(state, received_ns, wire.barred - 1)
+        return i64(BARRED)
     outcome = decide_nb(state, received_ns)
     if outcome in (DECIDED, REPEATED):
         return i64(outcome)
@@ -112,8 +113,10 @@ def answer_read_request_nb(
     """Answer the request that was read; returns as `answer_decide_nb`."""
     outcome = judge_request_nb(state, wire, received_ns)
     decision = decision_of(state)
-    if outcome == DECIDED:
-        server_ns = server_ns_nb(wire, received_ns, decided_ns)
+    if outcome in (DECIDED, BARRED):
+        server_ns = i64(0)
+        if outcome == DECIDED:
+            server_ns = note_decision_nb(state, wire, decision, received_ns, decided_ns)
         explain = request_of(state).explain
         return finish_decision_nb(state, wire, decision, explain, server_ns, out)
     if outcome == REPEATED:
@@ -139,7 +142,7 @@ def answer_decide_nb(
         address: Of the message.
         length: Of the message, bytes.
         received_ns: When its last byte came, Unix time.
-        decided_ns: The recorded reading after the decision, or LIVE.
+        decided_ns: Clock reading after the decision; LIVE, or RECORDED in a replay.
         out: Address with room for ANSWER_BYTES_MAX.
 
     Returns:

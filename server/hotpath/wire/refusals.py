@@ -80,6 +80,8 @@ FIXED: Final = (
     ),
     (RESOURCE_EXHAUSTED, "", "capacity exhausted: positions or reports"),
     (14, "", "the engine is not ready"),
+    (FAILED_PRECONDITION, "account_id", "account_id: this account belongs to another engine"),
+    (14, "", "the journal cannot be written"),
 )
 (
     TOO_LARGE,
@@ -89,6 +91,8 @@ FIXED: Final = (
     STATE_TOO_OLD,
     TABLES_FULL,
     NOT_READY,
+    WRONG_SHARD,
+    JOURNAL_AWAY,
 ) = range(len(FIXED))
 
 _STRIDE: Final = 72

@@ -25,14 +25,17 @@ from server.hotpath.wire.outcome import REFUSED
 from server.hotpath.wire.packing import pack_report_nb
 from server.hotpath.wire.refusals import (
     IN_REPORT,
+    JOURNAL_AWAY,
     N_REPORT,
     TABLES_FULL,
     TOO_LARGE,
+    WRONG_SHARD,
     refuse_account_nb,
     refuse_field_nb,
     refuse_fixed_nb,
 )
 from server.hotpath.wire.scan import DEPTH_MAX, LENGTH, MALFORMED, read_field_nb
+from server.hotpath.wire.sharding import owns_account_nb
 from server.hotpath.wire.tables import IS_REPORT
 from server.hotpath.wire.text import text_length_nb
 
@@ -101,6 +104,12 @@ def answer_report_nb(
         return i64(REFUSED)
     if not _read_report_nb(state, wire, address, length):
         return i64(REFUSED)
+    if not owns_account_nb(wire, address_of(report_of(state)) + _ACCOUNT_AT):
+        refuse_fixed_nb(wire, i64(WRONG_SHARD))
+        return i64(REFUSED)
+    if wire.barred != 0 and wire.exits_only == 0:
+        refuse_fixed_nb(wire, i64(JOURNAL_AWAY))
+        return i64(REFUSED)
     outcome = report_nb(state, received_ns)
     if outcome == REPORT_INVALID:
         result = result_of(state)
@@ -112,5 +121,6 @@ def answer_report_nb(
         refuse_fixed_nb(wire, i64(TABLES_FULL))
     else:
         wire.reports[outcome] += 1
+        wire.applied = 1
         return _put_result_nb(out, state, outcome) - out
     return i64(REFUSED)

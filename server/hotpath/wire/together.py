@@ -18,11 +18,11 @@ from server.hotpath.wire.decision import (
     judge_request_nb,
     read_request_nb,
     repeat_answer_nb,
-    server_ns_nb,
 )
 from server.hotpath.wire.item import put_error_nb, put_result_of_nb
 from server.hotpath.wire.memory_of_answers import load_answer_nb
-from server.hotpath.wire.outcome import REFUSED
+from server.hotpath.wire.outcome import BARRED, REFUSED
+from server.hotpath.wire.readings import note_checks_nb, note_decision_nb
 from server.hotpath.wire.refusals import REPLACES_TOGETHER, refuse_fixed_nb
 from server.hotpath.wire.scan import DEPTH_MAX, LENGTH, MALFORMED, VARINT, read_field_nb
 from server.hotpath.wire.tables import REPLACES_ROW
@@ -32,9 +32,10 @@ ERROR_BYTES_MAX: Final = 512
 
 # What one item came to; its decision stands beside it in `wire.decisions`.
 JUDGED: Final = packed_dtype(
-    ("outcome", _I8),  # DECIDED, REPEATED or REFUSED
+    ("outcome", _I8),  # DECIDED, BARRED, REPEATED or REFUSED
     ("explain", _I8),
     ("server_ns", _I8),
+    ("reading", _I8),  # number of its note in `wire.readings`
     ("error_bytes", _I8),
     ("error", ("u1", (ERROR_BYTES_MAX,))),  # encoded RequestError
 )
@@ -79,7 +80,11 @@ def _judge_item_nb(
         error = address_of(judged) + _ERROR_OFFSET
         judged.error_bytes = put_error_nb(error, wire) - error
         return
-    judged.server_ns = server_ns_nb(wire, received_ns, decided_ns)
+    judged.reading = wire.reading_count
+    judged.server_ns = 0
+    if outcome == DECIDED:
+        decision = decision_of(state)
+        judged.server_ns = note_decision_nb(state, wire, decision, received_ns, decided_ns)
     judged.explain = request_of(state).explain
     kept = address_of(_decision_nb(wire, item))
     copy_bytes(kept, address_of(decision_of(state)), i64(_DECISION_BYTES))
@@ -110,7 +115,7 @@ def _is_denied_nb(state: Any, wire: Any, items: int) -> bool:
         decision = _decision_nb(wire, item)
         if outcome == REFUSED:
             return True
-        if outcome == DECIDED and decision.verdict == VERDICT_DENY:
+        if outcome in (DECIDED, BARRED) and decision.verdict == VERDICT_DENY:
             return True
         if outcome == REPEATED:
             row = decision.idempotency_row
@@ -147,6 +152,7 @@ def _answer_item_nb(state: Any, wire: Any, item: int, denied: bool, out: int) ->
     else:
         if denied and decision.verdict != VERDICT_DENY:
             _deny_nb(state, decision)
+            note_checks_nb(wire, judged.reading, decision)
         answered = finish_decision_nb(
             state, wire, decision, judged.explain, judged.server_ns, wire.answer
         )

@@ -10,6 +10,7 @@ from server.hotpath.wire.scan import DEPTH_MAX
 _I8 = "<i8"
 
 STATUS_CODES: Final = 17
+ITEMS_MAX: Final = 1_000  # requests of one batch
 TEXT_FIELDS_MAX: Final = 16
 MESSAGE_BYTES_MAX: Final = 320
 PATH_BYTES_MAX: Final = 64
@@ -21,12 +22,22 @@ WIRE: Final = packed_dtype(
     ("durability", _I8),  # riskgate.v1.Durability
     ("answers", _I8),  # address of the ring of stored answers
     ("answer_capacity", _I8),
+    ("room", _I8),  # what the journal has left for this call: ROOM_*
+    ("barred", _I8),  # 1 + index of the reason why nothing can be journaled; 0: it can
+    ("exits_only", _I8),  # 1: what reduces a position may go all the same
+    ("shard", _I8),
+    ("shards", _I8),  # 1: every account is ours
     # --- room for one message ---
     ("timespec", (_I8, (2,))),
     ("scratch", _I8),  # address of room for one breaker
     ("answer", _I8),  # address of room for one answer that becomes part of another
     ("decisions", _I8),  # address of DECISION[ITEMS_MAX], for all-or-none batches
     ("judged", _I8),  # address of JUDGED[ITEMS_MAX]
+    ("readings", _I8),  # address of READING[ITEMS_MAX]: what is noted of each decision of a call
+    ("reading_count", _I8),  # decisions made in this call
+    ("applied", _I8),  # 1: a report was applied in this call
+    ("replaying", _I8),  # 1: the notes are those of a journal and stay as they are
+    ("model_differences", _I8),  # decisions of a replay in which the model said something else
     ("open_numbers", (_I8, (DEPTH_MAX,))),
     ("text_at", (_I8, (TEXT_FIELDS_MAX,))),  # where each text field of the message was found
     ("text_bytes", (_I8, (TEXT_FIELDS_MAX,))),

@@ -113,6 +113,19 @@ def test_others_are_served_while_some_wait(port: LanePort) -> None:
         assert pb.DecideResponse.FromString(one.result()).state_version == 5
 
 
+def test_the_callers_deadline_ends_the_wait(port: LanePort) -> None:
+    # An hour: only the deadline can end it.
+    port.lane.record["state_wait_ns_max"] = 3_600 * 10**9
+    call: Any = port.channel.unary_unary("/riskgate.v1.DecisionService/Decide")
+    raw = good_request(min_state_version=5).SerializeToString()
+    before = port.sequence
+    waiting = [call.future(raw, timeout=0.3) for _ in range(3)]
+    # Who is nearer to the clock says it first: the caller, or the server.
+    assert {one.code() for one in waiting} <= {Code.DEADLINE_EXCEEDED, Code.FAILED_PRECONDITION}
+    port.wait_for(lambda: port.read("calls_now") == 0)
+    assert port.sequence == before
+
+
 def test_each_message_of_a_stream_waits_anew(port: LanePort) -> None:
     hard = pb.DecideStreamRequest(request=good_request(dry_run=True, min_state_version=9))
     before = time.monotonic()

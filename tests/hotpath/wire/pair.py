@@ -21,6 +21,7 @@ from server.hotpath.wire.batch import BATCH_BYTES_MAX, answer_batch_nb
 from server.hotpath.wire.decision import answer_decide_nb
 from server.hotpath.wire.memory import new_wire
 from server.hotpath.wire.outcome import REFUSED, WAIT
+from server.hotpath.wire.readings import begin_readings_nb
 from server.hotpath.wire.report import answer_report_nb
 from server.hotpath.wire.response import ANSWER_BYTES_MAX
 from server.hotpath.wire.stream import answer_stream_item_nb
@@ -138,20 +139,14 @@ class Pair:
 
     async def _expect_item(self, raw: bytes, received_ns: int) -> bytes:
         context: Any = NoDeadline()
-        tag, outcome = await self._service._decide_tagged(raw, received_ns, context)
-        response = pb.DecideStreamResponse(tag=tag)
-        if isinstance(outcome, Refusal):
-            self.counts.add_error(outcome.code.name)
-            response.error.CopyFrom(outcome.to_error())
-        else:
-            response.response.MergeFromString(outcome)
-        return response.SerializeToString()
+        return await self._service._answer_item(raw, received_ns, context)
 
     # --- What the compiled wire answers ---------------------------------------------------------
 
     def _answer(self, function: Any, raw: bytes, room: int) -> tuple[bytes | Refused, bool]:
         """Return the answer, and whether the call had to wait first."""
         self.wire["may_wait"] = 1
+        begin_readings_nb(self.wire)
         address, out = self._input.put(raw), self._output.ctypes.data
         before = self.compiled.state.engine.tobytes()
         result = function(address, len(raw), out)

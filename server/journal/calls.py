@@ -1,0 +1,82 @@
+"""The journal of calls that Python answers, by the same compiled steps as in the lane."""
+
+from typing import Any
+
+import numpy as np
+
+from server.engine import Engine
+from server.errors import BrokenInvariantError
+from server.hotpath.journal.journal_record import MODE_OFF
+from server.hotpath.journal.segment_room import is_fenced_nb
+from server.hotpath.journal.syncing import sync_nb
+from server.hotpath.wire.journaling import begin_call_nb, end_call_nb
+from server.hotpath.wire.memory import new_wire
+from server.hotpath.wire.readings import note_decision_nb
+
+# None of the identities of this port is known: it speaks no TLS.
+_NOBODY = np.zeros(1, np.int64)
+
+
+class CallJournal:
+    """Keeps the calls of one port; only the owner of the engine uses it.
+
+    Between `begin` and `end` the call is judged without a pause.
+
+    Args:
+        engine: Whose journal it is.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._wire = new_wire(engine.state.answers, request_bytes_max=1 << 30)
+        self._record = self._wire.record[0]
+        self._is_begun = False
+
+    def begin(self, kind: int, request: bytes) -> None:
+        """Make room for a call of KIND_*."""
+        self._is_begun = True
+        begin_call_nb(self._record, self._engine.journal[0], kind, len(request))
+
+    def find_bar(self, *, is_exit: bool) -> int | None:
+        """Return the reason (R_*) for which nothing may be decided in this call; None: it may."""
+        barred = int(self._record["barred"])
+        if not barred or (is_exit and self._record["exits_only"]):
+            return None
+        return barred - 1
+
+    def note_decision(self, received_ns: int, decided_ns: int) -> None:
+        """Note the decision that the engine has just made."""
+        if not self._is_begun:
+            if self._engine.journal[0]["mode"] != MODE_OFF:
+                raise BrokenInvariantError("a decision was made before its call had begun")
+            return
+        state = self._engine.state
+        note_decision_nb(state.memory[0], self._record, state.decision[0], received_ns, decided_ns)
+
+    def note_applied(self) -> None:
+        """Note that a report or a broker's view was applied."""
+        self._record["applied"] = 1
+
+    def end(self, kind: int, received_ns: int, request: bytes, answer: bytes) -> bool:
+        """Keep the call; tell whether its answer may leave."""
+        self._is_begun = False
+        engine, journal = self._engine, self._engine.journal[0]
+        newest = int(journal["entry_number"])
+        end_call_nb(
+            engine.state.memory[0],
+            self._record,
+            journal,
+            kind,
+            received_ns,
+            *(_place_of(request), len(request)),
+            *(_place_of(answer), len(answer)),
+            *(_NOBODY.ctypes.data, 0),
+        )
+        if journal["entry_number"] == newest:
+            return True  # it has changed nothing
+        return bool(sync_nb(journal)) and not is_fenced_nb(journal)
+
+
+def _place_of(data: bytes) -> Any:
+    # The caller keeps the bytes alive.
+    return np.frombuffer(data or b"\0", np.uint8).ctypes.data

@@ -1,0 +1,67 @@
+"""The recorder process: recording in its main thread, snapshots behind it, until a signal comes."""
+
+import logging
+import signal
+from types import FrameType
+from typing import Final
+
+from server.journal.budget import JournalBudget
+from server.recorder.housekeeping import Follower, Housekeeper
+from server.recorder.progress import PROGRESS_FOLDER
+from server.recorder.recording import Recorder
+from server.settings import Settings
+from server.shards import Shard
+
+log = logging.getLogger(__name__)
+
+# As server/engine_start.py has it, which would load the kernels.
+JOURNAL_FOLDER: Final = "journal"
+
+
+def run_recorder(settings: Settings) -> None:
+    """Record the journal of one engine until SIGTERM or SIGINT; behind it, write snapshots.
+
+    Raises:
+        ConfigurationError: No PostgreSQL is named.
+    """
+    shard = Shard.parse(settings.shard)
+    journal = shard.folder(settings.data_dir, JOURNAL_FOLDER)
+    recorder = Recorder(
+        journal,
+        settings.database_url_text(),
+        settings.data_dir / PROGRESS_FOLDER / f"{shard.name('recorder')}.json",
+        shard=shard.index,
+        shards=shard.count,
+    )
+
+    def ask_to_stop(_number: int, _frame: FrameType | None) -> None:
+        recorder.stop_asked.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, ask_to_stop)
+
+    def open_follower() -> Follower:
+        # Here, because it loads the kernels: recording begins without them.
+        from server.engine_start import SNAPSHOT_FOLDER, capacity_in  # noqa: PLC0415
+        from server.follower import Follower as JournalFollower  # noqa: PLC0415
+        from server.loaders.model_source import ModelSource  # noqa: PLC0415
+
+        return JournalFollower(
+            journal,
+            shard.folder(settings.data_dir, SNAPSHOT_FOLDER),
+            capacity_in(settings),
+            ModelSource(settings.data_dir).find,
+            interval_entries=settings.snapshot_interval_entries,
+        )
+
+    housekeeper = Housekeeper(
+        open_follower,
+        JournalBudget(journal, settings.journal_budget_bytes),
+        lambda: recorder.position.entry_number,
+    )
+    housekeeper.start()
+    try:
+        recorder.run()
+    finally:
+        housekeeper.stop()
+    log.info("stopped behind entry %d", recorder.position.entry_number)
