@@ -7,6 +7,7 @@ cannot be made because an earlier part is away fails too: healthy means that all
 import os
 import shutil
 import stat
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -22,6 +23,7 @@ from server.embedded.probe import FeedState, check_database, check_schema, read_
 from server.embedded.process import wait_until
 from server.errors import RiskgateError
 from server.readiness import read_status
+from server.recorder.progress import PROGRESS_FOLDER, Progress
 from server.security.keys import load_trust_set
 from server.settings import Settings
 from server.shards import Shard, all_shards
@@ -32,6 +34,8 @@ _CALL_TIMEOUT_S: Final = 2.0
 _LAG_TIMEOUT_S: Final = 2.0
 # From here on the engine is DEGRADED.
 _HEARTBEAT_AGE_MS_MAX: Final = 2_000
+# The engine journals its clock ten times a second, so there is always something to record.
+_RECORDER_SILENT_MS_MAX: Final = 10_000
 _OTHERS_MODE: Final = 0o077
 _START: Final = "start it with `riskgate serve`"
 
@@ -104,6 +108,8 @@ class _Examination:
         yield "publisher", self._check_publisher
         for shard in all_shards(len(self._decision_addresses())):
             yield shard.name("engine_state"), partial(self._check_engine_state, shard)
+            if self._settings.durability != "memory":
+                yield shard.name("recorder"), partial(self._check_recorder, shard)
 
     def _check_data_directory(self) -> None:
         if not self._data_dir.is_dir():
@@ -225,6 +231,19 @@ class _Examination:
                     f"see {self._logs / shard.name('engine')}.log",
                 ) from error
         return answer
+
+    def _check_recorder(self, shard: Shard) -> None:
+        name = shard.name("recorder")
+        mend = f"decisions go on; see {self._logs / name}.log"
+        path = self._data_dir / PROGRESS_FOLDER / f"{name}.json"
+        progress = Progress.read(path)
+        if progress is None:
+            raise Problem("it has recorded nothing yet", mend)
+        if progress.problem:
+            raise Problem(progress.problem, mend)
+        silent_ms = time.time_ns() // 1_000_000 - progress.written_at_ms
+        if silent_ms > _RECORDER_SILENT_MS_MAX:
+            raise Problem(f"silent for {silent_ms / 1_000:.0f} s", mend)
 
     def _read_feed(self) -> FeedState:
         url = self._redis_url()

@@ -177,9 +177,10 @@ def _open_port(settings: Settings, engine: Engine) -> DecisionPort:
 
 
 async def _wait_for_heartbeat(engine: Engine) -> None:
-    """Wait a moment for the first heartbeat: without one every new risk would be denied."""
+    """Wait a moment for a heartbeat of now: without one every new risk would be denied."""
     ends_at_s = time.monotonic() + HEARTBEAT_WAIT_S
-    while not engine.state.engine[0]["heartbeat_at_ns"]:
+    row = engine.state.engine[0]
+    while row["heartbeat_at_ns"] < row["started_at_ns"]:
         if time.monotonic() >= ends_at_s:
             log.warning("no heartbeat: new risk is denied until the publisher is back")
             return

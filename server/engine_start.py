@@ -17,6 +17,7 @@ from server.hotpath.jit import sources_digest
 from server.hotpath.journal.journal_record import MODE_DISK, MODE_OFF, MODE_PROCESS
 from server.hotpath.layout import MILLISECOND_NS
 from server.hotpath.memory import Capacity
+from server.hotpath.rows import RESERVATION_TTL_NS_MAX
 from server.journal.active_epoch import ActiveEpoch
 from server.journal.budget import JournalBudget
 from server.journal.keeper import JournalKeeper
@@ -35,8 +36,8 @@ SNAPSHOT_FOLDER: Final = "snapshots"
 LOCK_FILE: Final = "lock"
 # Left by an engine that kept nothing: the journal beside it does not tell everything.
 GAP_FILE: Final = "gap"
-# For tests, `POINT:ENTRY`: the process kills itself at this place (KILL_* of the hot path's journal)
-# when it writes the first entry behind that one.
+# For tests, `POINT:ENTRY`: the process kills itself at that place (KILL_* of the journal in the hot
+# path) when it writes the first entry behind that one.
 KILL_VARIABLE: Final = "RISKGATE_TEST_JOURNAL_KILL"
 MODES: Final = {"memory": MODE_OFF, "process": MODE_PROCESS, "disk": MODE_DISK}
 
@@ -118,12 +119,14 @@ def begin_serving(settings: Settings, restored: Restored, folder: Path, lock: Fi
         JournalBudget(folder, settings.journal_budget_bytes),
     )
     keeper.open()
+    now_ns = time.time_ns()
+    # Without a journal nobody knows what an earlier start has let go.
+    is_uncertain = has_gap and (epoch > 1 or is_split_anew)
     start = new_start(
         engine,
         epoch=epoch,
-        started_at_ns=time.time_ns(),
-        # Without a journal nobody knows what an earlier start has let go.
-        restarted=has_gap and (epoch > 1 or is_split_anew),
+        started_at_ns=now_ns,
+        restarted=is_uncertain or _is_still_uncertain(engine, now_ns),
         idempotency_min_age_ns=settings.idempotency_min_age_ms * MILLISECOND_NS,
         request_bytes_max=settings.request_bytes_max,
         shard=(shard.index, shard.count),
@@ -134,6 +137,12 @@ def begin_serving(settings: Settings, restored: Restored, folder: Path, lock: Fi
     keeper.start()
     log.info("epoch %d begins behind entry %d", epoch, recovered.last_entry_number)
     return Started(engine, keeper, (active, lock))
+
+
+def _is_still_uncertain(engine: Engine, now_ns: int) -> bool:
+    """Tell whether the start before did not know its holds, and they may still be out there."""
+    row = engine.state.engine[0]
+    return bool(row["restarted"]) and now_ns - int(row["started_at_ns"]) < RESERVATION_TTL_NS_MAX
 
 
 def lock_journal(folder: Path) -> FileLock:

@@ -1,6 +1,5 @@
 """A real engine that keeps a journal, asked by the compiled wire with a clock of the test's own."""
 
-import time
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
 
@@ -31,13 +30,11 @@ from server.hotpath.wire.stream import answer_stream_item_nb
 from server.journal.keeper import JournalKeeper
 from server.journal.segments import Origin
 from server.journal.writer import append_start, durability_of, new_start
-from server.loaders.calendar import Calendar
 from server.replayer import begin_epoch
 from server.services.sync_errand import try_sync_account
 from tests.cases import MODELS
 from tests.cases.markets import ENCODINGS
 from tests.cases.world import ROOMY, START_NS
-from tests.decision_harness import beat, example_changes, submit
 
 SEGMENT_BYTES: Final = 16 << 20
 REQUEST_BYTES_MAX: Final = 65_536
@@ -229,15 +226,3 @@ class JournaledEngine:
         self._calls += 1
         if self._calls % _KEEPER_TURN == 0:
             self._keeper.advance()
-
-
-def new_example_engine(folder: Path, **options: Any) -> JournaledEngine:
-    """Return an engine with the state of the worked example; its clock is that of the machine."""
-    made = JournaledEngine(folder, started_at_ns=time.time_ns(), **options)
-    Calendar(made.engine.submit).add_timezone("UTC")
-    for version, (kind, key, rows) in enumerate(example_changes(), start=1):
-        submit(made.engine, kind, key, rows, version=version)
-    beat(made.engine, version=4)
-    made.reading_ns = time.time_ns()
-    assert made.engine.drain(made.reading_ns) == 6
-    return made

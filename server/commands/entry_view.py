@@ -62,10 +62,11 @@ def list_ids(entry: Entry) -> Iterator[Ids]:
         yield head._replace(id=f"epoch {read_start(entry)['epoch']}")
     elif entry.kind == KIND_CHANGE:
         change = read_change(entry)
-        result = "deleted" if change.deleted else f"version {change.version}"
+        message = _parse(state_pb2.StateChange, change.change, entry)
+        # That of the record; a whole load goes in without its versions, which count at its end.
+        result = "deleted" if change.deleted else f"version {message.version}"
         kind = (view_enum(_CHANGE, change.kind) or "refused").lower()
-        key = _parse(state_pb2.StateChange, change.change, entry).key
-        yield head._replace(id=f"{kind} {key}".rstrip(), result=result)
+        yield head._replace(id=f"{kind} {message.key}".rstrip(), result=result)
     elif entry.kind in CALL_KINDS:
         request, answer, _ = parse_call(entry)
         yield from _LIST_CALL[entry.kind](head, request, answer)

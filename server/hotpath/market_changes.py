@@ -37,6 +37,7 @@ RATE_BYTES: Final = CHANGE_CONVERSION_RATE.itemsize
 MARKET_BYTES: Final = CHANGE_MARKET.itemsize
 
 market_change_at = address_reference(CHANGE_MARKET)
+rate_change_at = address_reference(CHANGE_CONVERSION_RATE)
 
 
 @routine
@@ -85,11 +86,13 @@ def put_providers_nb(state: Any, rows_address: int, row_count: int, deleted: boo
 
 @routine
 def put_rate_nb(state: Any, address: int, deleted: bool) -> bool:
-    """Set a conversion rate."""
+    """Set a conversion rate, unless the stored one is newer."""
     words = words_at_nb(address, RATE_BYTES // 8)
     row = insert_nb(rates_of(state), words, 2)
     if row == 0:
         return False
+    if not deleted and rate_change_at(address).as_of_ns < rate_at(state, row).as_of_ns:
+        return True
     write_key_nb(rates_of(state), row, words, RATE_BYTES // 8)
     if deleted:
         rate_at(state, row).rate_picos = 0

@@ -198,12 +198,13 @@ class JournalKeeper:
 
     def _retire(self, segment: MappedSegment) -> None:
         """Bring a segment that the engine has left to the disk, and give it back."""
-        try:
-            segment.sync()
-        except OSError as error:
-            self._latch(error, segment.path)
-        segment.close()
         record = self._record[0]
+        if not record["failed"]:
+            try:
+                segment.sync()
+            except OSError as error:
+                self._latch(error, segment.path)
+        segment.close()
         # With durability `disk` the engine itself says what is on disk.
         if record["mode"] != MODE_DISK and not self._unsynced and not record["failed"]:
             behind = read_header(segment_path(self._folder, segment.number + 1))

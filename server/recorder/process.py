@@ -6,9 +6,14 @@ from types import FrameType
 from typing import Final
 
 from server.journal.budget import JournalBudget
+from server.journal.checkpoint_files import CheckpointFiles
+from server.journal.seals import Sealer
+from server.record.journal_checkpoints import JournalCheckpoints
 from server.recorder.housekeeping import Follower, Housekeeper
 from server.recorder.progress import PROGRESS_FOLDER
 from server.recorder.recording import Recorder
+from server.recorder.sealing import Sealing
+from server.security.keys import ensure_checkpoint_key
 from server.settings import Settings
 from server.shards import Shard
 
@@ -54,14 +59,25 @@ def run_recorder(settings: Settings) -> None:
             interval_entries=settings.snapshot_interval_entries,
         )
 
+    sealer = Sealer(
+        journal,
+        ensure_checkpoint_key(settings.data_dir / "keys"),
+        CheckpointFiles(shard.folder(settings.data_dir, "checkpoints")),
+        JournalCheckpoints(settings.database_url_text(), shard),
+        shard=shard,
+    )
+    sealing = Sealing(sealer, lambda: recorder.position.entry_number)
     housekeeper = Housekeeper(
         open_follower,
         JournalBudget(journal, settings.journal_budget_bytes),
-        lambda: recorder.position.entry_number,
+        # What goes must be in PostgreSQL, and vouched for.
+        lambda: min(recorder.position.entry_number, sealing.sealed_number),
     )
+    sealing.start()
     housekeeper.start()
     try:
         recorder.run()
     finally:
         housekeeper.stop()
+        sealing.stop()
     log.info("stopped behind entry %d", recorder.position.entry_number)

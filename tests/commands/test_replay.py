@@ -26,8 +26,8 @@ from server.snapshots import describe_state, save_snapshot
 from tests.artifact_builder import build_artifact, build_small_model, load_author_key
 from tests.decision_harness import good_request
 from tests.journal_builder import overwrite, seal_entry
-from tests.journaled_engine import JournaledEngine, find_model, new_example_engine
-from tests.replays.test_simulating import HALF, trade
+from tests.journaled_engine import JournaledEngine, find_model
+from tests.journaled_example import HALF, new_example_engine, trade
 
 
 @pytest.fixture

@@ -250,6 +250,20 @@ def test_nothing_is_sealed_while_postgresql_is_away(sealed: Sealed) -> None:
     assert sealed.verify().is_intact
 
 
+def test_what_postgresql_refuses_is_not_in_the_file_either(
+    sealed: Sealed, database: Database
+) -> None:
+    before = sealed.statements.read_bytes()
+    sealed.grow()
+    database.execute(
+        "ALTER TABLE riskgate.journal_checkpoint"
+        " ADD CONSTRAINT no_room CHECK (number < 0) NOT VALID"
+    )
+    with pytest.raises(UnavailableError):
+        sealed.seal()
+    assert sealed.statements.read_bytes() == before
+
+
 def test_a_lost_connection_is_made_anew(sealed: Sealed, database: Database) -> None:
     database.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"

@@ -1,11 +1,17 @@
 """A migrated database with one instrument, empty of everything that is recorded."""
 
+import os
+import signal
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
 
+from server.embedded.postgres import EmbeddedPostgres
+from server.embedded.process import wait_until
 from server.record.archive import Database
 from server.record.migrate import migrate
 from server.recorder.recording import Recorder
@@ -28,6 +34,25 @@ def database(migrated_url: str) -> Iterator[Database]:
     with psycopg.connect(migrated_url, autocommit=True, options="-c timezone=UTC") as connection:
         empty(connection)
         yield connection
+
+
+@pytest.fixture
+def postgres() -> Iterator[EmbeddedPostgres]:
+    """One of its own, which may be killed."""
+    with tempfile.TemporaryDirectory(prefix="riskgate-kills-") as folder:
+        Path(folder).chmod(0o755)
+        with EmbeddedPostgres(Path(folder) / "data") as service:
+            migrate(service.url)
+            with psycopg.connect(service.url, autocommit=True) as connection:
+                empty(connection)
+            yield service
+
+
+def kill_postgres(service: EmbeddedPostgres) -> None:
+    postmaster = psutil.Process(service.pid)
+    for process in (postmaster, *postmaster.children(recursive=True)):
+        os.kill(process.pid, signal.SIGKILL)
+    assert wait_until(lambda: not service.is_running(), timeout_s=10)
 
 
 def empty(connection: Database) -> None:

@@ -1,11 +1,8 @@
 """Recorder and PostgreSQL are killed at random moments under load; every entry is there once."""
 
-import os
 import random
-import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -13,7 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Self
 
-import psutil
 import psycopg
 import pytest
 
@@ -24,9 +20,8 @@ from server.embedded.process import wait_until
 from server.hotpath.journal.entries import KIND_DECIDE, KIND_REPORT
 from server.journal.reader import read_call, read_entries
 from server.record.archive import Database
-from server.record.migrate import migrate
 from tests.recorded_journal import RecordedJournal
-from tests.recorder.conftest import empty
+from tests.recorder.conftest import kill_postgres
 
 ROOT: Final = Path(__file__).parents[2]
 SEED: Final = 20261121
@@ -38,18 +33,6 @@ recorder = Recorder(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]))
 signal.signal(signal.SIGTERM, lambda *_: recorder.stop_asked.set())
 recorder.run()
 """
-
-
-@pytest.fixture
-def postgres() -> Iterator[EmbeddedPostgres]:
-    """One of its own, which may be killed."""
-    with tempfile.TemporaryDirectory(prefix="riskgate-kills-") as folder:
-        Path(folder).chmod(0o755)
-        with EmbeddedPostgres(Path(folder) / "data") as service:
-            migrate(service.url)
-            with psycopg.connect(service.url, autocommit=True) as connection:
-                empty(connection)
-            yield service
 
 
 class Writer:
@@ -105,14 +88,6 @@ def recorded_number(url: str) -> int:
     return row[0] if row else 0
 
 
-def kill_postgres(service: EmbeddedPostgres) -> None:
-    postmaster = psutil.Process(service.pid)
-    for process in (postmaster, *postmaster.children(recursive=True)):
-        os.kill(process.pid, signal.SIGKILL)
-    wait_until(lambda: not service.is_running(), timeout_s=10)
-    service.start()
-
-
 def assert_rows_equal_journal(database: Database, journal: Path, orders: int) -> None:
     decided, reported = [], []
     for entry in read_entries(journal):
@@ -158,6 +133,7 @@ def run_kills(postgres: EmbeddedPostgres, folder: Path, *, kills: int, outages: 
                     time.sleep(dice.uniform(0.0, 1.0))
                     if number in outages_at:
                         kill_postgres(postgres)
+                        postgres.start()
                         time.sleep(dice.uniform(0.0, 1.0))
                     assert process.poll() is None, (folder / "recorder.log").read_text()
                 places.append(recorded_number(postgres.url))

@@ -65,7 +65,7 @@ class Changes:
         key = (rows[0].from_currency, rows[0].to_currency)
         if deleted:
             self.books.rates.pop(key, None)
-        else:
+        elif key not in self.books.rates or rows[0].as_of_ns >= self.books.rates[key].as_of_ns:
             self.books.rates[key] = rows[0]
         return True
 

@@ -35,7 +35,7 @@ def note_checks_nb(wire: Any, number: int, decision: Any) -> None:
     """Note what every check of a decision found, and the numbers of the one that binds."""
     if wire.replaying != 0:
         return
-    address = wire.readings + number * i64(READING_BYTES)
+    address = wire.readings + min(number, i64(ITEMS_MAX - 1)) * i64(READING_BYTES)
     reading = reading_at(address)
     copy_bytes(address + _STATUS_AT, address_of(decision) + _DECISION_STATUS_AT, i64(REASONS_MAX))
     reading.binding = decision.binding
