@@ -68,6 +68,9 @@ def keep_journal(engine: Engine, folder: Path, durability: str) -> JournalKeeper
 
 def new_replay(folder: Path) -> Replayer:
     """Return a replay of what `keep_journal` has kept."""
-    return start_replay(
-        folder / JOURNAL, folder / SNAPSHOTS, Capacity(), lambda _digest: _WorldModel()
-    )
+    return start_replay(folder / JOURNAL, folder / SNAPSHOTS, Capacity(), find_model)
+
+
+def find_model(_digest: bytes) -> _WorldModel:
+    """Return the one model of the benchmark's world."""
+    return _WorldModel()
