@@ -17,9 +17,9 @@ terminal of the operator. A refused order is *not* an error: it is an OK answer 
     ├── EmbeddedServiceError                    UNAVAILABLE          says how to mend it
     ├── TrustSetInvalidError                    FAILED_PRECONDITION  keys/trust.json
     ├── AuthorKeyError                          FAILED_PRECONDITION  the key that signs a release
+    ├── OtherReleaseError                       FAILED_PRECONDITION  journal or snapshot; names it
     ├── SnapshotError                           FAILED_PRECONDITION  a snapshot of the state
     │   ├── SnapshotDamagedError                                     its bytes are not those written
-    │   ├── SnapshotArithmeticError                                  another release has to read it
     │   ├── SnapshotLayoutError                                      a table has other columns now
     │   └── SnapshotCapacityError                                    a table has too few rows now
     ├── JournalError                            UNAVAILABLE
@@ -269,10 +269,11 @@ class SnapshotDamagedError(SnapshotError):
     public_text = "the snapshot is damaged"
 
 
-class SnapshotArithmeticError(SnapshotError):
-    """Another release wrote it, whose answers to the same requests may differ."""
+class OtherReleaseError(RiskgateError):
+    """Another arithmetic wrote it, whose answers to the same requests may differ."""
 
-    public_text = "the snapshot belongs to another release"
+    grpc_code = "FAILED_PRECONDITION"
+    public_text = "it belongs to another release"
 
 
 class SnapshotLayoutError(SnapshotError):

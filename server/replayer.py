@@ -14,7 +14,7 @@ import numpy as np
 
 from riskgate.v1.decision_pb2 import RequestError
 from server.engine import Engine
-from server.errors import JournalCorruptError, JournalTrimmedError
+from server.errors import JournalCorruptError, JournalTrimmedError, OtherReleaseError
 from server.hotpath.journal.entries import (
     CALL,
     CALL_BYTES,
@@ -155,7 +155,8 @@ class Replayer:
             stop_at_damage: Take a damaged entry for the end, which somebody else judges.
 
         Raises:
-            JournalCorruptError: An entry is damaged or missing, or another arithmetic wrote it.
+            JournalCorruptError: An entry is damaged or missing.
+            OtherReleaseError: Another arithmetic wrote it.
             RiskgateError: A model of the journal cannot be loaded.
         """
         self._record["last_number"] = last_number
@@ -227,10 +228,10 @@ class Replayer:
         if found is None:
             return False
         if found.arithmetic_version != ARITHMETIC_VERSION:
-            raise JournalCorruptError(
-                f"arithmetic {found.arithmetic_version}, this release has {ARITHMETIC_VERSION}: "
-                f"replay it with riskgate {found.release}",
-                path=found.path,
+            raise OtherReleaseError(
+                f"{found.path} has arithmetic version {found.arithmetic_version}, this is "
+                f"{ARITHMETIC_VERSION}: replay it with riskgate {found.release}, which wrote it",
+                detail=f"riskgate {found.release}",
             )
         with found.path.open("rb") as file:
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)

@@ -18,7 +18,7 @@ import numpy as np
 from server import hotpath
 from server.errors import (
     BrokenInvariantError,
-    SnapshotArithmeticError,
+    OtherReleaseError,
     SnapshotDamagedError,
 )
 from server.hotpath.jit import sources_digest
@@ -100,14 +100,14 @@ def load_snapshot(path: Path, state: State) -> SnapshotMeta:
 
     Raises:
         SnapshotDamagedError: The file is not what was written.
-        SnapshotArithmeticError: Another release has to read it.
+        OtherReleaseError: Another release has to read it.
         SnapshotLayoutError: A column is gone or shaped otherwise.
         SnapshotCapacityError: A table is too small; names it.
         BrokenInvariantError: The state has been used. In all cases it is as it was.
     """
     meta, arrays = read_file(path)
     if meta.arithmetic_version != ARITHMETIC_VERSION:
-        raise SnapshotArithmeticError(
+        raise OtherReleaseError(
             f"{path} has arithmetic version {meta.arithmetic_version}, this is "
             f"{ARITHMETIC_VERSION}: read it with riskgate {meta.release}, which wrote it",
             detail=f"riskgate {meta.release}",

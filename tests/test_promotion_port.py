@@ -89,7 +89,7 @@ def test_a_standby_that_ends_tells_who_waits(port: PromotionPort, path: Path) ->
         asking.join(0.01)
     port.close()
     asking.join()
-    assert [str(failure) for failure in failures] == ["the standby has ended"]
+    assert "the standby has ended" in str(failures[0])
 
 
 def test_without_a_standby_the_command_says_so(path: Path) -> None:

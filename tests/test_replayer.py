@@ -9,7 +9,7 @@ import pytest
 
 from riskgate.v1 import decision_pb2 as pb
 from server.engine import Engine
-from server.errors import JournalCorruptError, JournalTrimmedError
+from server.errors import JournalTrimmedError, OtherReleaseError
 from server.hotpath.journal.entries import KIND_DECIDE, KIND_NAMES, SEGMENT
 from server.hotpath.layout import ARITHMETIC_VERSION
 from server.hotpath.memory import State
@@ -211,7 +211,7 @@ def test_another_arithmetic_is_refused_and_the_release_named(tmp_path: Path) -> 
     header["arithmetic_version"] = ARITHMETIC_VERSION + 1
     header["checksum"] = checksum_of_header(header.tobytes())
     overwrite(path, 0, header.tobytes())
-    with pytest.raises(JournalCorruptError, match=r"replay it with riskgate 9\.8\.7"):
+    with pytest.raises(OtherReleaseError, match=r"replay it with riskgate 9\.8\.7"):
         replay(tmp_path, world)
 
 

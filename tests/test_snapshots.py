@@ -15,7 +15,7 @@ from riskgate.v1.decision_pb2 import DecideResponse
 from server import snapshots
 from server.errors import (
     BrokenInvariantError,
-    SnapshotArithmeticError,
+    OtherReleaseError,
     SnapshotCapacityError,
     SnapshotLayoutError,
 )
@@ -207,7 +207,7 @@ def test_another_arithmetic_version_is_refused_by_the_name_of_the_release(
     _world, first = played(NARROW_SEED, 50)
     path, state = save(tmp_path, first), new_state(capacity_of(first.state))
     monkeypatch.setattr(snapshots, "ARITHMETIC_VERSION", ARITHMETIC_VERSION + 1)
-    with pytest.raises(SnapshotArithmeticError, match=r"riskgate \d+\.\d+") as refused:
+    with pytest.raises(OtherReleaseError, match=r"riskgate \d+\.\d+") as refused:
         load_snapshot(path, state)
     assert version("riskgate") in refused.value.detail
     assert_untouched(state)

@@ -1,0 +1,1 @@
+"""What happens to acknowledged decisions when processes, disks and power fail."""
