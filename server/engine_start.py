@@ -27,12 +27,10 @@ from server.loaders.model_source import ModelSource
 from server.replayer import begin_epoch
 from server.restoring import Restored, restore_engine
 from server.settings import Settings
-from server.shards import Shard
+from server.shards import JOURNAL_FOLDER, SNAPSHOT_FOLDER, Shard
 
 log = logging.getLogger(__name__)
 
-JOURNAL_FOLDER: Final = "journal"
-SNAPSHOT_FOLDER: Final = "snapshots"
 LOCK_FILE: Final = "lock"
 # Left by an engine that kept nothing: the journal beside it does not tell everything.
 GAP_FILE: Final = "gap"

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict
 
-from server.errors import PreconditionError, UnavailableError
+from server.errors import JournalError, UnavailableError
 from server.shards import Shard
 
 log = logging.getLogger(__name__)
@@ -138,7 +138,7 @@ def ask_for_promotion(path: Path, *, primary_is_dead: bool, timeout_s: float) ->
 
     Raises:
         UnavailableError: No standby runs there, or it does not answer in time.
-        PreconditionError: It refused.
+        JournalError: It refused.
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as caller:
         caller.settimeout(timeout_s)
@@ -155,7 +155,7 @@ def ask_for_promotion(path: Path, *, primary_is_dead: bool, timeout_s: float) ->
         raise UnavailableError("standby", f"{_CLOSED}; see its log")
     said: dict[str, Any] = json.loads(line)
     if "error" in said:
-        raise PreconditionError(str(said["error"]))
+        raise JournalError(str(said["error"]))
     return said
 
 

@@ -12,6 +12,10 @@ from typing import Final, Self
 import google_crc32c
 
 SHARDS_MAX: Final = 64
+# What each engine has of its own in the data directory, see `Shard.folder`.
+JOURNAL_FOLDER: Final = "journal"
+SNAPSHOT_FOLDER: Final = "snapshots"
+CHECKPOINT_FOLDER: Final = "checkpoints"
 
 
 @dataclass(frozen=True, slots=True)

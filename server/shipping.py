@@ -11,12 +11,11 @@ from types import FrameType
 from typing import Final
 
 from server.errors import UnavailableError
-from server.journal.segments import journal_folder
 from server.journal_stream import Shipper, Window
 from server.loaders.redis_journal import RedisJournal
 from server.promotion_port import RUN_FOLDER
 from server.settings import Settings
-from server.shards import Shard
+from server.shards import JOURNAL_FOLDER, Shard
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +41,7 @@ def run_shipping(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, ask_to_stop)
     sink = RedisJournal(settings.redis_url_text(), shard)
-    folder = journal_folder(settings.data_dir, shard.index, shard.count)
+    folder = shard.folder(settings.data_dir, JOURNAL_FOLDER)
     report = Report(shard.folder(settings.data_dir / RUN_FOLDER, "shipping").with_suffix(".json"))
     shipper: Shipper | None = None
     is_away = False

@@ -15,22 +15,14 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from server.embedded.locks import FileLock
-from server.engine_start import (
-    JOURNAL_FOLDER,
-    LOCK_FILE,
-    SNAPSHOT_FOLDER,
-    Started,
-    begin_serving,
-    capacity_in,
-    lock_journal,
-)
+from server.engine_start import LOCK_FILE, Started, begin_serving, capacity_in, lock_journal
 from server.epoch import read_epoch, take_epoch
 from server.epoch_guard import EpochStore
 from server.errors import (
     ConfigurationError,
     JournalCorruptError,
+    JournalError,
     JournalFencedError,
-    PreconditionError,
     RiskgateError,
 )
 from server.fencing import (
@@ -58,7 +50,7 @@ from server.loaders.copied_models import CopiedModels
 from server.resizing import resize
 from server.restoring import Restored
 from server.settings import Settings
-from server.shards import Shard
+from server.shards import JOURNAL_FOLDER, SNAPSHOT_FOLDER, Shard
 from server.snapshots import snapshot_paths
 
 log = logging.getLogger(__name__)
@@ -125,7 +117,7 @@ class Standby:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock = lock_journal(self._folder)
         if has_begun(self._folder):
-            raise PreconditionError(f"{self._folder} has a journal of its own")
+            raise JournalError(f"{self._folder} has a journal of its own")
         recover(self._folder, boot=read_boot())  # what a promotion that was cut short has left
         self._taker = name_taker(self._folder)
         self._refuse_another_taker()
@@ -194,7 +186,7 @@ class Standby:
             stop: Ends the wait for an engine that cannot be reached.
 
         Raises:
-            PreconditionError: A replay differed, or the wait was ended.
+            JournalError: A replay differed, or the wait was ended.
             SnapshotError: The capacity in our settings is too small.
             JournalFencedError: Another standby has taken over.
             RiskgateError: The other engine cannot be fenced, or ours cannot begin.
@@ -265,7 +257,7 @@ class Standby:
         ends_at_s = time.monotonic() + FENCE_WAIT_S
         while time.monotonic() < ends_at_s:
             if stop.wait(_WAIT_STEP_S if self.follow() else 0):
-                raise PreconditionError("the wait for the other engine was ended")
+                raise JournalError("the wait for the other engine was ended")
         return f"it has had no heartbeat for {FENCE_WAIT_S:.0f} s"
 
     def _read_to_end(self) -> None:
@@ -306,7 +298,7 @@ class Standby:
 
     def _refuse_differences(self) -> None:
         if self.difference_count:
-            raise PreconditionError(
+            raise JournalError(
                 f"{self.difference_count} entries came out differently here: this engine must not "
                 "take over; start the standby anew from a snapshot of the active engine, or see "
                 "`riskgate replay --verify`"

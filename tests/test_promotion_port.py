@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
-from server.errors import PreconditionError, UnavailableError
+from server.cli import app
+from server.errors import JournalError, UnavailableError
 from server.promotion_port import PromotionPort, Request, ask_for_promotion, socket_path
 from server.shards import WHOLE, Shard
 
@@ -52,7 +54,7 @@ def test_a_request_names_who_asked_and_gets_its_answer(port: PromotionPort, path
 
 def test_a_refusal_comes_as_an_error(port: PromotionPort, path: Path) -> None:
     answering(port, {"error": "not now"})
-    with pytest.raises(PreconditionError, match="not now"):
+    with pytest.raises(JournalError, match="not now"):
         ask_for_promotion(path, primary_is_dead=False, timeout_s=10)
 
 
@@ -80,7 +82,7 @@ def test_a_standby_that_ends_tells_who_waits(port: PromotionPort, path: Path) ->
     def ask() -> None:
         try:
             ask_for_promotion(path, primary_is_dead=False, timeout_s=10)
-        except PreconditionError as error:
+        except JournalError as error:
             failures.append(error)
 
     asking = threading.Thread(target=ask)
@@ -102,3 +104,26 @@ def test_without_a_standby_the_command_says_so(path: Path) -> None:
 
 def test_each_shard_has_a_socket_of_its_own(tmp_path: Path) -> None:
     assert socket_path(tmp_path, Shard(1, 2)) == tmp_path / "run" / "standby-1of2.sock"
+
+
+def test_the_command_says_what_has_happened_and_what_comes_next(tmp_path: Path) -> None:
+    path = socket_path(tmp_path, WHOLE)
+    port = PromotionPort(path)
+    port.start()
+    said = {
+        "epoch": 7,
+        "entry_number": 1_234,
+        "proof": "it is dead",
+        "took_ms": 81.4,
+        "missing_entries": 0,
+        "decision_listen": "127.0.0.1:5",
+    }
+    answering(port, said)
+    done = CliRunner().invoke(app, ["promote", "--data-dir", str(tmp_path)])
+    port.close()
+    assert done.exit_code == 0, done.output
+    assert "promoted: epoch 7 goes on behind entry 1234 after 81 ms" in done.output
+    assert "cannot decide any more: it is dead" in done.output
+    assert "127.0.0.1:5" in done.output
+    gone = CliRunner().invoke(app, ["promote", "--data-dir", str(tmp_path)])
+    assert gone.exit_code == 1

@@ -10,8 +10,8 @@ from server import standby as standby_module
 from server.engine_start import Started, start_engine
 from server.errors import (
     ConfigurationError,
+    JournalError,
     JournalFencedError,
-    PreconditionError,
     SnapshotCapacityError,
     UnavailableError,
 )
@@ -163,7 +163,7 @@ def test_a_promotion_that_was_cut_short_is_made_again(
                 patch.setattr(standby_module.Standby, step, _failing)
                 with (
                     standby_of(primary, tmp_path / "own") as standby,
-                    pytest.raises(PreconditionError, match="cut short"),
+                    pytest.raises(JournalError, match="cut short"),
                 ):
                     standby.promote("a test")
         standby = Standby(settings_of(tmp_path / "own"), tmp_path / "data", Epochs())
@@ -174,7 +174,7 @@ def test_a_promotion_that_was_cut_short_is_made_again(
 
 
 def _failing(*_: object, **__: object) -> None:
-    raise PreconditionError("cut short")
+    raise JournalError("cut short")
 
 
 def test_a_standby_with_other_answers_takes_nothing_over(tmp_path: Path) -> None:
@@ -184,7 +184,7 @@ def test_a_standby_with_other_answers_takes_nothing_over(tmp_path: Path) -> None
         # As if this machine calculated differently.
         standby._follower.engine.state.accounts.rows[1]["equity_micros"] = 1
         primary.port.decide(order("after"))
-        with pytest.raises(PreconditionError, match="entries came out differently"):
+        with pytest.raises(JournalError, match="entries came out differently"):
             standby.promote("a test")
         assert read_fence(primary.folder) is None
         assert primary.port.decide(order("still")).verdict == types.VERDICT_ALLOW

@@ -27,6 +27,7 @@ FORBIDDEN_FILE_WORDS = {"utils", "util", "helpers", "helper", "common", "misc", 
 MAY_IMPORT = {
     "redis": (
         "server/publisher.py",
+        "server/loaders/redis_connection.py",
         "server/loaders/redis_state.py",
         "server/loaders/redis_epoch.py",  # fencing must not hang on the feed
         "server/loaders/redis_journal.py",  # entries for a standby on another machine

@@ -103,13 +103,14 @@ def find_folder(data_dir: Path | None, shard: str | None) -> Path:
         NotFoundError: There is none.
     """
     from server.errors import InvalidFieldError, NotFoundError
-    from server.journal.segments import journal_folder
     from server.settings import load_settings
+    from server.shards import JOURNAL_FOLDER, Shard
 
-    index, separator, count = (shard or "0/1").partition("/")
-    if not (separator and index.isdecimal() and count.isdecimal() and int(index) < int(count)):
-        raise InvalidFieldError("shard", "must be I/N with I from 0 to N - 1")
-    folder = journal_folder(load_settings(data_dir=data_dir).data_dir, int(index), int(count))
+    try:
+        found = Shard.parse(shard or "0/1")
+    except ValueError as error:
+        raise InvalidFieldError("shard", str(error)) from error
+    folder = found.folder(load_settings(data_dir=data_dir).data_dir, JOURNAL_FOLDER)
     if not folder.is_dir():
         raise NotFoundError("journal", folder.name)
     return folder

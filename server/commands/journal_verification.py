@@ -11,7 +11,7 @@ from server.journal.verification import Verified, verify_journal
 from server.record.journal_checkpoints import JournalCheckpoints
 from server.security.keys import CHECKPOINT_PUBLIC_KEY_FILE, load_public_key
 from server.settings import load_settings
-from server.shards import Shard
+from server.shards import CHECKPOINT_FOLDER, Shard
 from server.stack_state import StackState
 
 
@@ -37,7 +37,7 @@ def verify_data_dir(
     data_dir = folder.parent
     shard = Shard.parse(shard_text or "0/1")
     key = load_public_key(key_path or data_dir / "keys" / CHECKPOINT_PUBLIC_KEY_FILE)
-    files = CheckpointFiles(shard.folder(data_dir, "checkpoints"))
+    files = CheckpointFiles(shard.folder(data_dir, CHECKPOINT_FOLDER))
     url = None if from_record is False else _find_url(data_dir, required=bool(from_record))
     if url is None:
         return verify_journal(folder, key, files, None, shard), ["PostgreSQL was not asked"]

@@ -36,6 +36,8 @@ def promote(
     if as_json:
         print_json(said)
         return
+    if said["missing_entries"]:
+        typer.echo(f"LOST: {said['missing_entries']} entries that were not shipped", err=True)
     typer.echo(
         f"promoted: epoch {said['epoch']} goes on behind entry {said['entry_number']} after "
         f"{said['took_ms']:.0f} ms. The engine before cannot decide any more: {said['proof']}. "

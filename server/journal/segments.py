@@ -278,8 +278,3 @@ def read_boot_of(path: Path) -> str:
     if len(data) < HEADER_USED:
         return ""
     return text(np.frombuffer(data, SEGMENT)[0]["boot"])
-
-
-def journal_folder(data_dir: Path, shard: int = 0, shards: int = 1) -> Path:
-    """Return where the journal of a shard stands, whether it is there or not."""
-    return data_dir / ("journal" if shards == 1 else f"journal-{shard}of{shards}")

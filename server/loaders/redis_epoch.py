@@ -1,18 +1,14 @@
 """The epoch of each shard in Redis: how engines on other machines learn that one has taken over."""
 
 from importlib.resources import files
-from typing import Any, Final
+from typing import Any
 
-import redis
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
-from redis.retry import Retry
 
 from server import feed
 from server.errors import UnavailableError
+from server.loaders.redis_connection import open_connection
 from server.shards import Shard
-
-SOCKET_TIMEOUT_S: Final = 2.0
 
 
 class RedisEpoch:
@@ -24,15 +20,7 @@ class RedisEpoch:
     """
 
     def __init__(self, url: str, shard: Shard) -> None:
-        self._redis: Any = redis.Redis.from_url(
-            url,
-            socket_timeout=SOCKET_TIMEOUT_S,
-            socket_connect_timeout=SOCKET_TIMEOUT_S,
-            retry=Retry(NoBackoff(), 0),
-            health_check_interval=0,
-            max_connections=2,
-            protocol=2,
-        )
+        self._redis: Any = open_connection(url)
         self._key = feed.epoch_key(str(shard))
         script = files("server").joinpath("lua/epoch.lua").read_text("utf-8")
         self._raise = self._redis.register_script(script)

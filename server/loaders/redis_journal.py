@@ -8,16 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
-import redis
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
-from redis.retry import Retry
 
 from server import feed
 from server.errors import UnavailableError
+from server.loaders.redis_connection import open_connection
 from server.shards import Shard
 
-SOCKET_TIMEOUT_S: Final = 2.0
 # About a minute of a busy engine; a standby that is further behind needs a copy of the directory.
 LENGTH_MAX: Final = 100_000
 READ_LENGTH: Final = 500
@@ -52,15 +49,7 @@ class RedisJournal:
     """
 
     def __init__(self, url: str, shard: Shard, *, length_max: int = LENGTH_MAX) -> None:
-        self._redis: Any = redis.Redis.from_url(
-            url,
-            socket_timeout=SOCKET_TIMEOUT_S,
-            socket_connect_timeout=SOCKET_TIMEOUT_S,
-            retry=Retry(NoBackoff(), 0),
-            health_check_interval=0,
-            max_connections=2,
-            protocol=2,
-        )
+        self._redis: Any = open_connection(url)
         self._stream, self._newest, self._taken = feed.journal_keys(str(shard))
         self.length_max = length_max
 

@@ -21,20 +21,17 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final, Protocol
 
 import numpy as np
-import redis
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
-from redis.retry import Retry
 
 from riskgate.v1 import state_pb2
 from server import feed
 from server.hotpath.layout import CHANGE_ACCOUNT, CHANGE_HEARTBEAT, LAYOUT_VERSION, text
 from server.loaders.feed_entry import Entry, MalformedEntryError, read_entry, read_number
 from server.loaders.model_loader import Activation, read_activation
+from server.loaders.redis_connection import SOCKET_TIMEOUT_S, open_connection
 
 log = logging.getLogger(__name__)
 
-SOCKET_TIMEOUT_S: Final = 2.0
 BLOCK_MS: Final = 500
 BATCH_LENGTH: Final = 512
 RETRY_PAUSE_S: Final = 0.2
@@ -101,18 +98,7 @@ class RedisStateLoader:
         known_version: int = 0,
         may_beat: Callable[[], bool] = lambda: True,
     ) -> None:
-        self._redis: Any = redis.Redis.from_url(
-            url,
-            socket_timeout=SOCKET_TIMEOUT_S,
-            socket_connect_timeout=SOCKET_TIMEOUT_S,
-            # A Unix socket has no such option, and redis-py refuses it there.
-            **({} if url.startswith("unix:") else {"socket_keepalive": True}),
-            retry=Retry(NoBackoff(), 0),
-            health_check_interval=0,
-            max_connections=2,
-            decode_responses=False,
-            protocol=2,
-        )
+        self._redis: Any = open_connection(url)
         self._receiver = receiver
         self._block_ms = block_ms
         self._may_beat = may_beat

@@ -3,7 +3,6 @@
 import logging
 import signal
 from types import FrameType
-from typing import Final
 
 from server.journal.budget import JournalBudget
 from server.journal.checkpoint_files import CheckpointFiles
@@ -15,12 +14,9 @@ from server.recorder.recording import Recorder
 from server.recorder.sealing import Sealing
 from server.security.keys import ensure_checkpoint_key
 from server.settings import Settings
-from server.shards import Shard
+from server.shards import CHECKPOINT_FOLDER, JOURNAL_FOLDER, SNAPSHOT_FOLDER, Shard
 
 log = logging.getLogger(__name__)
-
-# As server/engine_start.py has it, which would load the kernels.
-JOURNAL_FOLDER: Final = "journal"
 
 
 def run_recorder(settings: Settings) -> None:
@@ -47,7 +43,7 @@ def run_recorder(settings: Settings) -> None:
 
     def open_follower() -> Follower:
         # Here, because it loads the kernels: recording begins without them.
-        from server.engine_start import SNAPSHOT_FOLDER, capacity_in  # noqa: PLC0415
+        from server.engine_start import capacity_in  # noqa: PLC0415
         from server.follower import Follower as JournalFollower  # noqa: PLC0415
         from server.loaders.model_source import ModelSource  # noqa: PLC0415
 
@@ -62,7 +58,7 @@ def run_recorder(settings: Settings) -> None:
     sealer = Sealer(
         journal,
         ensure_checkpoint_key(settings.data_dir / "keys"),
-        CheckpointFiles(shard.folder(settings.data_dir, "checkpoints")),
+        CheckpointFiles(shard.folder(settings.data_dir, CHECKPOINT_FOLDER)),
         JournalCheckpoints(settings.database_url_text(), shard),
         shard=shard,
     )

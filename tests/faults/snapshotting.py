@@ -4,11 +4,12 @@ import logging
 import sys
 import time
 
-from server.engine_start import JOURNAL_FOLDER, SNAPSHOT_FOLDER, capacity_in
+from server.engine_start import capacity_in
 from server.follower import Follower
 from server.loaders.model_source import ModelSource
 from server.replayer import NUMBER_MAX
 from server.settings import Settings, load_settings
+from server.shards import JOURNAL_FOLDER, SNAPSHOT_FOLDER
 
 _PAUSE_S = 0.05
 

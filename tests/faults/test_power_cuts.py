@@ -10,10 +10,11 @@ from typing import Final, NamedTuple
 import pytest
 
 from riskgate.v1 import types_pb2 as types
-from server.engine_start import JOURNAL_FOLDER, SNAPSHOT_FOLDER, capacity_in
+from server.engine_start import capacity_in
 from server.loaders.model_source import ModelSource
 from server.restoring import restore_engine
 from server.settings import load_settings
+from server.shards import JOURNAL_FOLDER, SNAPSHOT_FOLDER
 from tests.faults.orders import PADDING_BYTES, Orders, Told
 from tests.faults.power import (
     after_power_cut,
@@ -123,7 +124,8 @@ def _say(durability: str, found: list[Cut]) -> None:
     figures = {
         "cuts": len(found),
         "decisions": found[-1].told,
-        "lost": [cut.lost for cut in found],
-        "entries that came without those before": [cut.cut_entries for cut in found],
+        "lost": sum(cut.lost for cut in found),
+        "lost at most": max(cut.lost for cut in found),
+        "entries that had come without those before": sum(cut.cut_entries for cut in found),
     }
     print(f"\npower cuts with durability {durability}: {figures}")  # noqa: T201 - to read

@@ -14,6 +14,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+import psutil
 import psycopg
 import pytest
 from psycopg import sql
@@ -95,12 +96,13 @@ def write_steadily(
     with SteadyJournal(folder) as journal:
         began_s = time.monotonic()
         while not stop_asked.wait(_TICK_S):
-            due = int((time.monotonic() - began_s) * rate_per_s)
+            passed_s = time.monotonic() - began_s
+            late_s = passed_s - (journal.sequence + 1) / rate_per_s
+            late_ms.value = max(late_ms.value, late_s * 1_000)
+            due = int(passed_s * rate_per_s)
             while journal.sequence < due:
                 journal.write_next()
             entry_number.value = journal.number - 1
-            behind_s = time.monotonic() - began_s - due / rate_per_s
-            late_ms.value = max(late_ms.value, behind_s * 1_000)
 
 
 @contextmanager
@@ -121,6 +123,7 @@ class Drain(NamedTuple):
     recorded: int
     arrived: int
     caught_up: bool
+    cpu_us: float  # processor time of the recorder, from PostgreSQL's return on, per entry
 
     def describe(self) -> str:
         if not self.seconds:
@@ -129,15 +132,21 @@ class Drain(NamedTuple):
         return (
             f"first commit after {self.wait_s:.1f} s; then {self.recorded:,} entries in "
             f"{self.seconds:.1f} s: drain {drained:,.0f}/s ÷ arrival {arrived:,.0f}/s = "
-            f"{drained / max(arrived, 1):.2f}{'' if self.caught_up else ', not caught up'}"
+            f"{drained / max(arrived, 1):.2f}{'' if self.caught_up else ', not caught up'}; "
+            f"the recorder used {self.cpu_us:.0f} µs of a processor per entry"
         )
 
 
 def measure_drain(
-    arrivals: Arrivals, recorded_number: Callable[[], int], rate_per_s: int, backlog: int
+    arrivals: Arrivals,
+    recorded_number: Callable[[], int],
+    read_cpu_s: Callable[[], float],
+    *,
+    rate_per_s: int,
+    backlog: int,
 ) -> Drain:
     """Watch from PostgreSQL's return on."""
-    before, returned_s = recorded_number(), time.monotonic()
+    before, returned_s, cpu_s = recorded_number(), time.monotonic(), read_cpu_s()
     assert wait_until(lambda: recorded_number() > before, timeout_s=_START_S_MAX)
     first, arrived = recorded_number(), arrivals.entry_number.value
     began_s = now_s = time.monotonic()
@@ -154,6 +163,7 @@ def measure_drain(
         recorded - first,
         arrivals.entry_number.value - arrived,
         behind <= rate_per_s,
+        (read_cpu_s() - cpu_s) * 1e6 / (recorded - before),
     )
 
 
@@ -199,6 +209,9 @@ def run_away(postgres: EmbeddedPostgres, *, rate_per_s: int, away_s: float) -> N
             said = progress()
             return said.entry_number if said else 0
 
+        def cpu_s() -> float:
+            return sum(psutil.Process(recorder.pid).cpu_times()[:2])
+
         with recording(journal, postgres.url, folder) as recorder:
             with arriving(journal, rate_per_s) as arrivals:
                 assert wait_until(lambda: recorded_number() > 1, timeout_s=_START_S_MAX)
@@ -209,7 +222,9 @@ def run_away(postgres: EmbeddedPostgres, *, rate_per_s: int, away_s: float) -> N
                 assert recorder.poll() is None, (folder / "recorder.log").read_text()
                 postgres.start()
                 backlog = arrivals.entry_number.value - left
-                drain = measure_drain(arrivals, recorded_number, rate_per_s, backlog)
+                drain = measure_drain(
+                    arrivals, recorded_number, cpu_s, rate_per_s=rate_per_s, backlog=backlog
+                )
             last = arrivals.entry_number.value
             assert wait_until(lambda: recorded_number() == last, timeout_s=600)
             recorder.terminate()
