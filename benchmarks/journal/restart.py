@@ -32,6 +32,8 @@ from server.journal.segments import list_segments
 
 _SHAPE: Final = (8, 8)
 _MIB: Final = 1 << 20
+# Part → seconds that passed, seconds that processors worked.
+Run = dict[str, tuple[float, float]]
 _IMPORTS: Final = "process and imports"
 _KERNELS: Final = "kernels from the cache"
 _SERVING: Final = "port serves"
@@ -116,7 +118,7 @@ def _take_snapshot(folder: Path, tail: int) -> int:
     return wanted
 
 
-def _run(folder: Path, *, is_cold: bool) -> dict[str, float]:
+def _run(folder: Path, *, is_cold: bool) -> Run:
     """Start an engine in a process of its own on links to the files."""
     place = Path(tempfile.mkdtemp(prefix="restart-", dir=folder))
     try:
@@ -131,9 +133,9 @@ def _run(folder: Path, *, is_cold: bool) -> dict[str, float]:
         )
     finally:
         shutil.rmtree(place)
-    seconds: dict[str, float] = json.loads(done.stdout)
-    print(f"  {_TOTAL}: {seconds[_TOTAL]:.2f} s, load {os.getloadavg()[0]:.1f}", flush=True)
-    return seconds
+    run: Run = json.loads(done.stdout)
+    print(f"  {_TOTAL}: {run[_TOTAL][0]:.2f} s, load {os.getloadavg()[0]:.1f}", flush=True)
+    return run
 
 
 def _forget_pages(folder: Path) -> None:
@@ -144,27 +146,33 @@ def _forget_pages(folder: Path) -> None:
 
 
 class Stopwatch:
-    """Seconds by part."""
+    """Seconds by part: what passed, and what the processors worked."""
 
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
+    def __init__(self, began_ns: int) -> None:
+        self.spent: dict[str, tuple[float, float]] = {}
+        self._began_ns = began_ns
+
+    def note_so_far(self, part: str) -> None:
+        """Note what has passed since the process was started."""
+        self.spent[part] = ((time.time_ns() - self._began_ns) / 1e9, time.process_time())
 
     def timed(self, part: str, function: Callable[..., Any]) -> Callable[..., Any]:
         """Return the function with its time taken."""
 
         def call(*arguments: Any, **named: Any) -> Any:
-            began = time.perf_counter()
+            began, worked = time.perf_counter(), time.process_time()
             try:
                 return function(*arguments, **named)
             finally:
-                spent = time.perf_counter() - began
-                self.seconds[part] = self.seconds.get(part, 0.0) + spent
+                before = self.spent.get(part, (0.0, 0.0))
+                passed = before[0] + time.perf_counter() - began
+                self.spent[part] = (passed, before[1] + time.process_time() - worked)
 
         return call
 
 
-def restart(folder: Path, began_ns: int) -> dict[str, float]:
-    """Do what an engine process does until it serves; return seconds by part."""
+def restart(folder: Path, began_ns: int) -> Run:
+    """Do what an engine process does until it serves; return what each part took."""
     from server import restoring  # noqa: PLC0415 - loading the kernels is a part of what is timed
     from server.compiled_port import CompiledPort  # noqa: PLC0415
     from server.engine import Engine  # noqa: PLC0415
@@ -173,8 +181,8 @@ def restart(folder: Path, began_ns: int) -> dict[str, float]:
     from server.replayer import Replayer, capacity_of, warm_replay  # noqa: PLC0415
     from server.settings import Settings  # noqa: PLC0415
 
-    watch = Stopwatch()
-    watch.seconds[_IMPORTS] = (time.time_ns() - began_ns) / 1e9
+    watch = Stopwatch(began_ns)
+    watch.note_so_far(_IMPORTS)
     watch.timed(_KERNELS, lambda: warm_replay(Engine(Capacity())))()
     settings = Settings(data_dir=folder, decision_listen="127.0.0.1:0", lane="compiled")
     with Tail(folder / JOURNAL, 1) as tail:
@@ -191,32 +199,34 @@ def restart(folder: Path, began_ns: int) -> dict[str, float]:
         )
     begin = watch.timed(_BEGIN, begin_serving)
     started = begin(settings, restored, folder / JOURNAL, lock)
-    asyncio.run(_serve(watch, lambda: CompiledPort(settings, started.engine), began_ns))
+
+    async def serve() -> CompiledPort:
+        port = CompiledPort(settings, started.engine)
+        await port.start()
+        await port.say_serving()
+        return port
+
+    with asyncio.Runner() as runner:
+        port = watch.timed(_SERVING, lambda: runner.run(serve()))()
+        watch.note_so_far(_TOTAL)
+        runner.run(port.stop())
     started.close()
-    return watch.seconds
+    return watch.spent
 
 
-async def _serve(watch: Stopwatch, open_port: Callable[[], Any], began_ns: int) -> None:
-    began = time.perf_counter()
-    port = open_port()
-    await port.start()
-    await port.say_serving()
-    watch.seconds[_SERVING] = time.perf_counter() - began
-    watch.seconds[_TOTAL] = (time.time_ns() - began_ns) / 1e9
-    await port.stop()
-
-
-def _print_table(runs: list[dict[str, float]], tail: int, *, is_cold: bool) -> None:
+def _print_table(runs: list[Run], tail: int, *, is_cold: bool) -> None:
     parts = [_IMPORTS, _KERNELS, *_PARTS.values(), _TAIL, _BEGIN, _SERVING, _TOTAL]
-    print(f"\n{'':<26}{'median s':>9}{'min':>8}{'max':>8}")
+    print(f"\n{'':<26}{'median s':>9}{'min':>8}{'max':>8}{'worked':>9}")
     for part in parts:
-        found = [run.get(part, 0.0) for run in runs]
-        figures = f"{statistics.median(found):>9.3f}{min(found):>8.3f}{max(found):>8.3f}"
-        print(f"{part:<26}{figures}")
-    rate = tail / statistics.median(run[_TAIL] for run in runs)
+        passed, worked = zip(*(run[part] for run in runs if part in run), strict=True)
+        print(
+            f"{part:<26}{statistics.median(passed):>9.3f}{min(passed):>8.3f}{max(passed):>8.3f}"
+            f"{statistics.median(worked):>9.3f}"
+        )
+    rate = tail / statistics.median(run[_TAIL][0] for run in runs)
     print(
         f"{tail:,} entries behind the snapshot, {rate:,.0f} a second; {len(runs)} runs, "
-        f"files {'not ' if is_cold else ''}in the page cache"
+        f"files {'not ' if is_cold else ''}in the page cache; `worked`: processor time"
     )
 
 

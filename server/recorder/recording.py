@@ -16,6 +16,7 @@ from typing import Final
 from google.protobuf.message import DecodeError
 
 from server.errors import BrokenInvariantError, PreconditionError, RiskgateError
+from server.fencing import keep_counted
 from server.journal.reader import Entry, Tail
 from server.journal.segments import list_segments
 from server.record.archive import Archive, Database, Position, Reference, copy_rows, list_reasons
@@ -112,6 +113,8 @@ class Recorder:
             pending: Future[bool] | None = None
             while True:
                 entries, may_have_more = read_batch(tail, self._batch_entries)
+                # What an engine wrote after another had taken over was never answered.
+                entries = keep_counted(self._journal, entries)
                 if any(map(is_reference_change, entries)):
                     if not self._settle(pending):
                         return
