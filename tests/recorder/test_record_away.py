@@ -127,7 +127,7 @@ class Drain(NamedTuple):
 
     def describe(self) -> str:
         if not self.seconds:
-            return f"first commit after {self.wait_s:.1f} s, and with it all was there"
+            return f"first commit after {self.wait_s:.1f} s, which caught up"
         drained, arrived = self.recorded / self.seconds, self.arrived / self.seconds
         return (
             f"first commit after {self.wait_s:.1f} s; then {self.recorded:,} entries in "
