@@ -18,10 +18,15 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 import pytest
 import redis
+from hypothesis import settings
 from psycopg import sql
 
 from server.embedded.postgres import EmbeddedPostgres
 from server.embedded.redis import EmbeddedRedis
+
+# A first call may compile, and machines are busy: time decides no test.
+settings.register_profile("riskgate", deadline=None)
+settings.load_profile("riskgate")
 
 _REDIS_INDEXES = 16
 _services_key = pytest.StashKey["SessionServices"]()

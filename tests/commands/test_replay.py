@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from typer.testing import CliRunner
@@ -23,11 +24,12 @@ from server.replays.source import ReplaySource
 from server.restoring import start_replay
 from server.security.keys import ensure_development_keys
 from server.snapshots import describe_state, save_snapshot
-from tests.artifact_builder import build_artifact, build_small_model, load_author_key
+from tests.artifact_builder import build_artifact, load_author_key
 from tests.decision_harness import good_request
 from tests.journal_builder import overwrite, seal_entry
 from tests.journaled_engine import JournaledEngine, find_model
 from tests.journaled_example import HALF, new_example_engine, trade
+from tests.onnx_builder import build_random_trees, build_tree_model
 
 
 @pytest.fixture
@@ -208,8 +210,10 @@ def artifact(live: JournaledEngine) -> Path:
     ensure_development_keys(keys)
     folder = live.folder.with_name("candidate")
     folder.mkdir()
-    # One that expects some pips of slippage here.
-    model = build_small_model(seed=8, trees=60)
+    # One that expects some pips of slippage, whatever the hour of the day.
+    attributes = build_random_trees(np.random.default_rng(8), 60, 2)
+    attributes["target_weights"] = [abs(weight) for weight in attributes["target_weights"]]
+    model = build_tree_model(attributes)
     for name, content in build_artifact(load_author_key(keys), model).items():
         (folder / name).write_bytes(content)
     return folder

@@ -1,7 +1,7 @@
 import google_crc32c
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from server.hotpath.jit import routine
@@ -45,7 +45,6 @@ def _one_word_each_way(crc: int, word: int) -> tuple[int, int]:
     return _take_word_nb(crc, word), _by_table_nb(crc, word)
 
 
-@settings(deadline=None)  # the first call compiles
 @given(st.integers(0, 2**32 - 1), st.integers(-(2**63), 2**63 - 1))
 def test_processors_without_the_instruction_get_the_same(crc: int, word: int) -> None:
     by_instruction, by_table = _one_word_each_way(crc, word)
