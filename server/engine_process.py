@@ -19,7 +19,6 @@ from typing import Final
 from server.decision_port import DecisionPort
 from server.engine import Engine
 from server.engine_start import Started, start_engine
-from server.epoch_guard import EngineFence, EpochGuard
 from server.intake import Intake
 from server.loaders.calendar import Calendar
 from server.loaders.model_loader import Activation, ModelLoader
@@ -27,6 +26,7 @@ from server.loaders.redis_epoch import RedisEpoch
 from server.loaders.redis_state import RedisStateLoader
 from server.settings import Settings
 from server.shards import JOURNAL_FOLDER, Shard
+from server.standby.epoch_guard import EngineFence, EpochGuard
 from server.telemetry.engine_metrics import EngineMetrics, serve_metrics
 
 log = logging.getLogger(__name__)

@@ -12,7 +12,6 @@ from server.embedded.locks import FileLock
 from server.engine import Engine
 from server.epoch import EPOCH_FILE, take_epoch
 from server.errors import ConfigurationError, JournalFencedError
-from server.fencing import refuse_fenced
 from server.hotpath.jit import sources_digest
 from server.hotpath.journal.journal_record import MODE_DISK, MODE_OFF, MODE_PROCESS
 from server.hotpath.layout import MILLISECOND_NS
@@ -20,12 +19,13 @@ from server.hotpath.memory import Capacity
 from server.hotpath.rows import RESERVATION_TTL_NS_MAX
 from server.journal.active_epoch import ActiveEpoch
 from server.journal.budget import JournalBudget
+from server.journal.fencing import refuse_fenced
 from server.journal.keeper import JournalKeeper
 from server.journal.segments import Origin, read_boot
 from server.journal.writer import append_start, new_start
 from server.loaders.model_source import ModelSource
-from server.replayer import begin_epoch
-from server.restoring import Restored, restore_engine
+from server.replays.replayer import begin_epoch
+from server.replays.restoring import Restored, restore_engine
 from server.settings import Settings
 from server.shards import JOURNAL_FOLDER, SNAPSHOT_FOLDER, Shard
 

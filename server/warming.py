@@ -11,9 +11,9 @@ from server.hotpath.memory import Capacity, new_state
 from server.journal.calls import CallJournal
 from server.journal.writer import append_start, new_start
 from server.lane_libraries import is_lane_possible
-from server.replayer import warm_replay
+from server.replays.replayer import warm_replay
 from server.services.judge import Judge
-from server.snapshot_index import link_state
+from server.snapshots.index import link_state
 from server.telemetry.decision_counts import DecisionCounts
 
 _SMALL: Final = Capacity(**dict.fromkeys(Capacity._fields, 16))._replace(answer_bytes=1 << 20)

@@ -30,7 +30,7 @@ from server.hotpath.wire.stream import answer_stream_item_nb
 from server.journal.keeper import JournalKeeper
 from server.journal.segments import Origin
 from server.journal.writer import append_start, durability_of, new_start
-from server.replayer import begin_epoch
+from server.replays.replayer import begin_epoch
 from server.services.sync_errand import try_sync_account
 from tests.cases import MODELS
 from tests.cases.markets import ENCODINGS

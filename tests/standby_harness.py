@@ -15,7 +15,7 @@ from server.engine_start import Started, start_engine
 from server.errors import (
     UnavailableError,
 )
-from server.fencing import (
+from server.journal.fencing import (
     raise_active_epoch,
 )
 from server.loaders.artifact_store import ArtifactStore
@@ -23,7 +23,7 @@ from server.loaders.calendar import Calendar
 from server.loaders.model_loader import ModelLoader, read_activation
 from server.security.keys import ensure_development_keys
 from server.settings import Settings, load_settings
-from server.standby import Standby
+from server.standby.standby import Standby
 from server.warming import warm_kernels
 from tests.artifact_builder import build_artifact, load_author_key
 from tests.decision_harness import beat, example_changes, good_request, submit

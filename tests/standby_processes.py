@@ -14,12 +14,12 @@ import grpc
 
 from riskgate.v1 import decision_pb2 as pb
 from server.embedded.process import wait_until
-from server.fencing import Fence, read_fence
 from server.hotpath.journal.entries import KIND_BATCH, KIND_DECIDE
+from server.journal.fencing import Fence, read_fence
 from server.journal.reader import read_call, read_entries
-from server.promotion_port import ask_for_promotion, socket_path
 from server.services.decision import SERVICE_NAME
 from server.shards import WHOLE
+from server.standby.promotion_port import ask_for_promotion, socket_path
 from tests.decision_harness import good_request
 from tests.faults.orders import OPTIONS, order_bytes
 from tests.faults.source import feeding

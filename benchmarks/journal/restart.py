@@ -25,10 +25,10 @@ from benchmarks.journal.restarted import PARTS, TAIL, TOTAL, Run
 from benchmarks.journal.world import JOURNAL, SNAPSHOTS, find_model
 from benchmarks.lane import servers
 from benchmarks.lane.__main__ import build_clients, prepare_load
-from server.follower import Follower
 from server.hotpath.memory import Capacity
 from server.journal.reader import Tail
 from server.journal.segments import list_segments
+from server.replays.follower import Follower
 
 _SHAPE: Final = (8, 8)
 _MIB: Final = 1 << 20

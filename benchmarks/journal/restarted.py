@@ -68,13 +68,13 @@ def restart(folder: Path, began_ns: int) -> Run:
     """Start an engine on what lies in a folder; return what each part took."""
     # Here, because loading them is a part of what is timed; the first as the product's process.
     import server.engine_process  # noqa: PLC0415, F401
-    from server import restoring  # noqa: PLC0415
     from server.compiled_port import CompiledPort  # noqa: PLC0415
     from server.engine import Engine  # noqa: PLC0415
     from server.engine_start import begin_serving, lock_journal  # noqa: PLC0415
     from server.hotpath.memory import Capacity  # noqa: PLC0415
     from server.journal.reader import Tail, read_start  # noqa: PLC0415
-    from server.replayer import Replayer, capacity_of, warm_replay  # noqa: PLC0415
+    from server.replays import restoring  # noqa: PLC0415
+    from server.replays.replayer import Replayer, capacity_of, warm_replay  # noqa: PLC0415
     from server.settings import Settings  # noqa: PLC0415
 
     watch = Stopwatch(began_ns)

@@ -14,8 +14,8 @@ from server.hotpath.memory import Capacity
 from server.journal.keeper import JournalKeeper
 from server.journal.segments import Origin, read_boot
 from server.journal.writer import append_start, new_start
-from server.replayer import Replayer, begin_epoch
-from server.restoring import start_replay
+from server.replays.replayer import Replayer, begin_epoch
+from server.replays.restoring import start_replay
 from server.snapshots import describe_state, save_snapshot
 
 _SEGMENT_BYTES: Final = 64 << 20

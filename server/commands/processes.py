@@ -51,7 +51,7 @@ def recorder(data_dir: DataDir = None, shard: ShardOption = None) -> None:
 def ship(data_dir: DataDir = None, shard: ShardOption = None) -> None:
     """Ship the journal to Redis, for a standby on another machine, until SIGTERM."""
     settings = _load(data_dir=data_dir, shard=shard)
-    from server.shipping import run_shipping
+    from server.standby.shipping import run_shipping
 
     run_shipping(settings)
 

@@ -6,9 +6,9 @@ import typer
 
 from server.commands.options import AsJson, DataDir, print_json
 from server.commands.processes import ShardOption
-from server.promotion_port import ask_for_promotion, socket_path
 from server.settings import load_settings
 from server.shards import Shard
+from server.standby.promotion_port import ask_for_promotion, socket_path
 
 
 def promote(

@@ -37,6 +37,6 @@ def standby(
     state = StackState.read(follow) if follow else None
     if settings.redis_url is None and state is not None:
         settings = load_settings(**said, redis_url=state.redis_url)
-    from server.standby_process import run_standby
+    from server.standby.process import run_standby
 
     run_standby(settings, follow)

@@ -21,7 +21,7 @@ _PAUSE_S: Final = 5.0
 
 
 class Follower(Protocol):
-    """Replays what is journaled and writes snapshots (server/follower.py)."""
+    """Replays what is journaled and writes snapshots (server/replays/follower.py)."""
 
     @property
     def snapshotted_number(self) -> int:

@@ -44,8 +44,8 @@ def run_recorder(settings: Settings) -> None:
     def open_follower() -> Follower:
         # Here, because it loads the kernels: recording begins without them.
         from server.engine_start import capacity_in  # noqa: PLC0415
-        from server.follower import Follower as JournalFollower  # noqa: PLC0415
         from server.loaders.model_source import ModelSource  # noqa: PLC0415
+        from server.replays.follower import Follower as JournalFollower  # noqa: PLC0415
 
         return JournalFollower(
             journal,

@@ -16,7 +16,7 @@ from typing import Final
 from google.protobuf.message import DecodeError
 
 from server.errors import BrokenInvariantError, PreconditionError, RiskgateError
-from server.fencing import keep_counted
+from server.journal.fencing import keep_counted
 from server.journal.reader import Entry, Tail
 from server.journal.segments import list_segments
 from server.record.archive import Archive, Database, Position, Reference, copy_rows, list_reasons

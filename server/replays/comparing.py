@@ -10,8 +10,8 @@ from server.commands.entry_view import CALL_MESSAGES
 from server.commands.message_view import view_message
 from server.hotpath.journal.entries import KIND_NAMES
 from server.journal.reader import read_call, read_entries
-from server.replayer import NUMBER_MAX, Difference, Replayer, warm_replay
 from server.replays.differing import FieldDifference, list_differences, list_state_differences
+from server.replays.replayer import NUMBER_MAX, Difference, Replayer, warm_replay
 from server.replays.source import ReplaySource
 
 # Small enough for a bar that moves, large enough not to be felt.

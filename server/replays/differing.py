@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from server.hotpath.memory import State
-from server.snapshot_contents import sections_of
-from server.snapshot_file import read_file
+from server.snapshots.contents import sections_of
+from server.snapshots.file import read_file
 
 
 class FieldDifference(NamedTuple):

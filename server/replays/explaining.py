@@ -30,7 +30,7 @@ from server.replays.source import ReplaySource
 from server.services.convert import read_decision
 from server.services.judge import Judged
 from server.services.refusal import Refusal
-from server.snapshot_index import rows_used
+from server.snapshots.index import rows_used
 
 _KINDS: Final = (KIND_DECIDE, KIND_BATCH, KIND_STREAM)
 

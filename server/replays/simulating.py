@@ -33,16 +33,16 @@ from server.hotpath.layout import CHANGE_EQUITY, ID_WORDS, SYMBOL_WORDS, text, w
 from server.hotpath.records import REPORT_APPLIED, REPORT_DUPLICATE
 from server.hotpath.table import Table, find_nb
 from server.journal.reader import Entry, read_call, read_change, read_entries, read_start
-from server.replayer import Replayer, begin_epoch, capacity_of
 from server.replays.comparing import Stretch
 from server.replays.judging import Rejudge
 from server.replays.outcomes import Order
 from server.replays.pairs import pair_of, read_decisions
+from server.replays.replayer import Replayer, begin_epoch, capacity_of
+from server.replays.resizing import resize
 from server.replays.source import ReplaySource
 from server.replays.substitution import Substitution
 from server.replays.tally import Tally
 from server.replays.what_if import Replacement
-from server.resizing import resize
 from server.services.account_sync import read_as_of, read_equity
 from server.services.convert import write_report
 from server.services.sync_errand import try_sync_account

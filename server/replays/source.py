@@ -12,10 +12,10 @@ from server.hotpath.journal.entries import KIND_START
 from server.hotpath.memory import Capacity
 from server.journal.reader import Entry, read_entries, read_start
 from server.journal.segments import Segment, list_segments
-from server.replayer import Loadable, Replayer, capacity_of
-from server.restoring import replay_behind
-from server.snapshot_file import SnapshotMeta, read_meta
+from server.replays.replayer import Loadable, Replayer, capacity_of
+from server.replays.restoring import replay_behind
 from server.snapshots import snapshot_paths
+from server.snapshots.file import SnapshotMeta, read_meta
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from server.hotpath.layout import CHANGE_ROWS, ID_WORDS
 from server.hotpath.model_tables import MODEL_SLOTS
 from server.hotpath.table import Table, find_nb
 from server.journal.reader import Change
-from server.replayer import Loadable, load_slot
+from server.replays.replayer import Loadable, load_slot
 from server.replays.what_if import Identity, Replacement, Rows, identity_of
 
 # Columns that are measured: kind → columns, table, words of its key.

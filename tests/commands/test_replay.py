@@ -19,9 +19,9 @@ from server.hotpath.journal.entries import KIND_DECIDE
 from server.journal.reader import Entry, read_call, read_entries
 from server.journal.segments import segment_path
 from server.loaders.artifact_store import ArtifactStore
-from server.replayer import Replayer, load_slot
+from server.replays.replayer import Replayer, load_slot
+from server.replays.restoring import start_replay
 from server.replays.source import ReplaySource
-from server.restoring import start_replay
 from server.security.keys import ensure_development_keys
 from server.snapshots import describe_state, save_snapshot
 from tests.artifact_builder import build_artifact, load_author_key

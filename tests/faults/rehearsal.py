@@ -22,7 +22,7 @@ import numpy as np
 from server.embedded.process import wait_until
 from server.engine_start import Started, start_engine
 from server.hotpath.journal.syncing import sync_nb
-from server.replayer import NUMBER_MAX
+from server.replays.replayer import NUMBER_MAX
 from server.settings import Settings, load_settings
 from tests.faults.snapshotting import open_follower
 from tests.small_engine import NOW_NS, rate_change, rate_of

@@ -5,9 +5,9 @@ import sys
 import time
 
 from server.engine_start import capacity_in
-from server.follower import Follower
 from server.loaders.model_source import ModelSource
-from server.replayer import NUMBER_MAX
+from server.replays.follower import Follower
+from server.replays.replayer import NUMBER_MAX
 from server.settings import Settings, load_settings
 from server.shards import JOURNAL_FOLDER, SNAPSHOT_FOLDER
 

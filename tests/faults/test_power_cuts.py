@@ -12,7 +12,7 @@ import pytest
 from riskgate.v1 import types_pb2 as types
 from server.engine_start import capacity_in
 from server.loaders.model_source import ModelSource
-from server.restoring import restore_engine
+from server.replays.restoring import restore_engine
 from server.settings import load_settings
 from server.shards import JOURNAL_FOLDER, SNAPSHOT_FOLDER
 from tests.faults.orders import PADDING_BYTES, Orders, Told
@@ -66,7 +66,7 @@ def cut_again_and_again(
     """Take the power away again and again, and start on what is left each time."""
     skip_without_loop_devices()
     # Power that was off means that the system has booted since.
-    monkeypatch.setattr("server.restoring.read_boot", lambda: ANOTHER_BOOT)
+    monkeypatch.setattr("server.replays.restoring.read_boot", lambda: ANOTHER_BOOT)
     for name, value in SETTINGS.items():
         monkeypatch.setenv(f"RISKGATE_{name.upper()}", str(value))
     dice = random.Random(seed)

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from server import feed
-from server.epoch_guard import EngineFence, EpochGuard
 from server.errors import JournalFencedError, UnavailableError
-from server.fencing import Fence, claim, read_fence, refuse_fenced
 from server.journal.active_epoch import ActiveEpoch
+from server.journal.fencing import Fence, claim, read_fence, refuse_fenced
 from server.loaders.redis_epoch import RedisEpoch
 from server.loaders.redis_state import RedisStateLoader
 from server.shards import WHOLE, Shard
+from server.standby.epoch_guard import EngineFence, EpochGuard
 from tests.feed_harness import Publisher, Receiver, wait, wait_for_beat
 from tests.small_engine import new_small_engine
 

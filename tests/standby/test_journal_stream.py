@@ -10,9 +10,9 @@ import redis
 from server import feed
 from server.errors import JournalError, UnavailableError
 from server.journal.segments import list_segments
-from server.journal_stream import JournalCopy, Receiver, Shipper, Window
 from server.loaders.redis_journal import RedisJournal
 from server.shards import WHOLE
+from server.standby.journal_stream import JournalCopy, Receiver, Shipper, Window
 from tests.journal_builder import JournalBuilder
 
 

@@ -15,11 +15,11 @@ from server.errors import JournalCorruptError, SnapshotError
 from server.hotpath.memory import Capacity
 from server.journal.recovery import Recovered, recover
 from server.journal.segments import list_segments, read_boot, segment_path
-from server.replayer import Loadable, Replayer, load_slot
-from server.resizing import resize
+from server.replays.replayer import Loadable, Replayer, load_slot
+from server.replays.resizing import resize
 from server.shards import WHOLE, Shard
-from server.snapshot_file import SnapshotMeta
 from server.snapshots import load_snapshot, newest_snapshot
+from server.snapshots.file import SnapshotMeta
 
 log = logging.getLogger(__name__)
 

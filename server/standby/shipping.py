@@ -11,11 +11,11 @@ from types import FrameType
 from typing import Final
 
 from server.errors import UnavailableError
-from server.journal_stream import Shipper, Window
 from server.loaders.redis_journal import RedisJournal
-from server.promotion_port import RUN_FOLDER
 from server.settings import Settings
 from server.shards import JOURNAL_FOLDER, Shard
+from server.standby.journal_stream import Shipper, Window
+from server.standby.promotion_port import RUN_FOLDER
 
 log = logging.getLogger(__name__)
 

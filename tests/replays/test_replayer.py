@@ -21,11 +21,11 @@ from server.journal.segments import (
     list_segments,
     segment_path,
 )
-from server.replayer import Replayer
+from server.replays.replayer import Replayer
+from server.replays.resizing import resize
 from server.replays.source import ReplaySource
-from server.resizing import resize
-from server.snapshot_contents import sections_of
 from server.snapshots import describe_state, save_snapshot
+from server.snapshots.contents import sections_of
 from tests.cases import World
 from tests.cases.world import ROOMY
 from tests.journal_builder import overwrite, seal_entry

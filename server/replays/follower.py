@@ -14,8 +14,8 @@ from pathlib import Path
 from server.engine import Engine
 from server.hotpath.memory import Capacity
 from server.journal.segments import list_segments
-from server.replayer import Loadable, Replayer
-from server.restoring import start_replay
+from server.replays.replayer import Loadable, Replayer
+from server.replays.restoring import start_replay
 from server.snapshots import describe_state, remove_old_snapshots, save_snapshot
 
 log = logging.getLogger(__name__)

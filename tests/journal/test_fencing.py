@@ -13,14 +13,14 @@ from server.errors import (
     JournalFencedError,
     UnavailableError,
 )
-from server.fencing import (
+from server.journal.active_epoch import ActiveEpoch
+from server.journal.fencing import (
     Fence,
     claim,
     complete,
     keep_counted,
     raise_active_epoch,
 )
-from server.journal.active_epoch import ActiveEpoch
 from server.journal.reader import read_entries
 from tests.journal_builder import JournalBuilder
 from tests.lane_harness import OPENERS

@@ -13,8 +13,8 @@ from server.errors import (
     SnapshotLayoutError,
 )
 from server.hotpath.memory import TABLES, State
-from server.snapshot_contents import RINGS, parts_of
-from server.snapshot_index import KEY_WORDS, rows_used
+from server.snapshots.contents import RINGS, parts_of
+from server.snapshots.index import KEY_WORDS, rows_used
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 from server.cli import app
 from server.errors import JournalError, UnavailableError
-from server.promotion_port import PromotionPort, Request, ask_for_promotion, socket_path
 from server.shards import WHOLE, Shard
+from server.standby.promotion_port import PromotionPort, Request, ask_for_promotion, socket_path
 
 
 @pytest.fixture

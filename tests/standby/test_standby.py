@@ -6,7 +6,6 @@ import pytest
 
 from riskgate.v1 import decision_pb2 as pb
 from riskgate.v1 import types_pb2 as types
-from server import standby as standby_module
 from server.engine_start import Started, start_engine
 from server.errors import (
     ConfigurationError,
@@ -15,12 +14,14 @@ from server.errors import (
     SnapshotCapacityError,
     UnavailableError,
 )
-from server.fencing import (
+from server.journal.fencing import (
     read_fence,
 )
 from server.shards import all_shards
-from server.standby import Standby
+from server.standby import standby as standby_module
+from server.standby.standby import Standby
 from tests.lane_harness import open_lane
+from tests.replays.test_replayer import assert_same_state
 from tests.standby_harness import (
     VERSION,
     Epochs,
@@ -33,7 +34,6 @@ from tests.standby_harness import (
     settings_of,
     standby_of,
 )
-from tests.test_replayer import assert_same_state
 
 # --- Following -------------------------------------------------------------------------------
 

@@ -18,14 +18,14 @@ from typing import Any, Final
 from server.engine_process import run_engine
 from server.engine_start import Started
 from server.errors import RiskgateError
-from server.journal_stream import JournalCopy, Receiver
 from server.loaders.redis_epoch import RedisEpoch
 from server.loaders.redis_journal import RedisJournal
-from server.promotion_port import PromotionPort, Request, socket_path
 from server.settings import Settings
 from server.shards import JOURNAL_FOLDER, SNAPSHOT_FOLDER, Shard
 from server.snapshots import newest_snapshot
-from server.standby import Promotion, Standby, has_begun
+from server.standby.journal_stream import JournalCopy, Receiver
+from server.standby.promotion_port import PromotionPort, Request, socket_path
+from server.standby.standby import Promotion, Standby, has_begun
 from server.warming import warm_kernels
 
 log = logging.getLogger(__name__)

@@ -1,7 +1,7 @@
 """Watches the epoch of our shard in Redis: how an engine learns that one elsewhere has taken over.
 
-On one machine the lane sees that by itself (server/fencing.py). Between machines there is this
-thread, and a bound: no heartbeat that was published after the takeover is let through, so that
+On one machine the lane sees that by itself (server/journal/fencing.py). Between machines there is
+this thread, and a bound: no heartbeat that was published after the takeover is let through, so that
 30 s later the engine refuses new risk even if it never hears of it.
 """
 
@@ -13,8 +13,8 @@ from typing import Final, Protocol
 
 from server.engine import Engine
 from server.errors import RiskgateError
-from server.fencing import Fence, claim, read_fence
 from server.journal.active_epoch import ActiveEpoch
+from server.journal.fencing import Fence, claim, read_fence
 
 log = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ import numpy as np
 
 from server.hotpath.memory import TABLES, State
 from server.hotpath.rows import RESERVATION_HELD, WHEEL_BUCKETS, WHEEL_SHIFT
-from server.snapshot_file import Section
-from server.snapshot_index import link_state, linked_rows, rows_used
+from server.snapshots.file import Section
+from server.snapshots.index import link_state, linked_rows, rows_used
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

@@ -43,7 +43,7 @@ from server.hotpath.rows import WHEEL_SHIFT
 from server.hotpath.wire.batch import BATCH_BYTES_MAX
 from server.hotpath.wire.memory import new_wire
 from server.journal.segments import Segment, list_segments
-from server.resizing import resize
+from server.replays.resizing import resize
 from server.services.sync_errand import try_sync_account
 
 log = logging.getLogger(__name__)

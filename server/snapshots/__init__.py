@@ -25,9 +25,9 @@ from server.hotpath.jit import sources_digest
 from server.hotpath.layout import ARITHMETIC_VERSION, LAYOUT_VERSION
 from server.hotpath.memory import TABLES, Capacity, State
 from server.hotpath.model_tables import KIND_NONE
-from server.snapshot_checks import check_contents, check_fresh
-from server.snapshot_contents import fill_state, sections_of
-from server.snapshot_file import SnapshotMeta, read_file, read_meta, write_file
+from server.snapshots.checks import check_contents, check_fresh
+from server.snapshots.contents import fill_state, sections_of
+from server.snapshots.file import SnapshotMeta, read_file, read_meta, write_file
 
 log = logging.getLogger(__name__)
 

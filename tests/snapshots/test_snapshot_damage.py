@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from server.errors import SnapshotDamagedError
 from server.hotpath.memory import new_state
-from server.snapshot_file import Section, read_file, read_meta, write_file
 from server.snapshots import load_snapshot
+from server.snapshots.file import Section, read_file, read_meta, write_file
 from tests.small_engine import SMALL, new_small_engine, rate_change
 from tests.snapshot_harness import assert_untouched, save
 

@@ -17,7 +17,6 @@ from typing import Final, NamedTuple
 from server.embedded.locks import FileLock
 from server.engine_start import LOCK_FILE, Started, begin_serving, capacity_in, lock_journal
 from server.epoch import read_epoch, take_epoch
-from server.epoch_guard import EpochStore
 from server.errors import (
     ConfigurationError,
     JournalCorruptError,
@@ -25,7 +24,8 @@ from server.errors import (
     JournalFencedError,
     RiskgateError,
 )
-from server.fencing import (
+from server.hotpath.layout import HEARTBEAT_REFUSE_NS, SECOND_NS
+from server.journal.fencing import (
     Fence,
     claim,
     complete,
@@ -35,8 +35,6 @@ from server.fencing import (
     read_fence,
     refuse_fenced,
 )
-from server.follower import Follower
-from server.hotpath.layout import HEARTBEAT_REFUSE_NS, SECOND_NS
 from server.journal.recovery import Recovered, recover
 from server.journal.segments import (
     list_numbers,
@@ -45,13 +43,15 @@ from server.journal.segments import (
     read_boot_of,
     segment_path,
 )
-from server.journal_stream import Receiver
 from server.loaders.copied_models import CopiedModels
-from server.resizing import resize
-from server.restoring import Restored
+from server.replays.follower import Follower
+from server.replays.resizing import resize
+from server.replays.restoring import Restored
 from server.settings import Settings
 from server.shards import JOURNAL_FOLDER, SNAPSHOT_FOLDER, Shard
 from server.snapshots import snapshot_paths
+from server.standby.epoch_guard import EpochStore
+from server.standby.journal_stream import Receiver
 
 log = logging.getLogger(__name__)
 

@@ -22,7 +22,6 @@ from server.errors import (
 from server.hotpath.layout import ARITHMETIC_VERSION, columns_of, packed_dtype
 from server.hotpath.memory import Capacity, State, new_state
 from server.hotpath.table import find_nb, new_table
-from server.snapshot_index import linked_rows
 from server.snapshots import (
     capacity_of,
     load_snapshot,
@@ -30,6 +29,7 @@ from server.snapshots import (
     remove_old_snapshots,
     snapshot_paths,
 )
+from server.snapshots.index import linked_rows
 from tests.cases import Change, Event, World
 from tests.snapshot_harness import (
     Sync,
