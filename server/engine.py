@@ -24,7 +24,7 @@ from server.change_packing import MalformedChangeError, pack_change, pack_refuse
 from server.errors import NotFoundError
 from server.hotpath.apply import apply_change_nb
 from server.hotpath.change_frame import drain_nb
-from server.hotpath.decide import decide_nb, deny_unjournaled_nb
+from server.hotpath.decide import decide_nb, deny_unjournaled_nb, recall_answer_nb
 from server.hotpath.journal.journal_record import new_journal
 from server.hotpath.layout import (
     CHANGE_ROWS,
@@ -196,6 +196,10 @@ class Engine:
         Return DECIDED, INVALID, REPEATED or CONFLICT. Owner only.
         """
         return int(decide_nb(self._memory, reading_ns))
+
+    def recall(self, reading_ns: int) -> int:
+        """Tell whether `state.request` was answered before, as `decide` would. Owner only."""
+        return int(recall_answer_nb(self._memory, reading_ns))
 
     def deny(self, reason: int, reading_ns: int) -> None:
         """Deny `state.request` for one reason (R_*) and leave no trace. Owner only."""

@@ -28,6 +28,7 @@ def warm_kernels() -> None:
     calls.note_decision(1, 1)
     calls.end(KIND_DECIDE, 1, b"", b"")
     engine.deny(0, 1)
+    engine.recall(1)
     engine.report(2)
     engine.tick(3)
     for kind, dtype in CHANGE_ROWS.items():

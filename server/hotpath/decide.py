@@ -140,6 +140,20 @@ def decide_nb(state: Any, reading_ns: int) -> int:
 
 
 @routine
+def recall_answer_nb(state: Any, reading_ns: int) -> int:
+    """Tell whether `state.request` was answered before: REPEATED, CONFLICT, else DECIDED.
+
+    Changes nothing; `idempotency_row` is set as by `decide_nb`.
+    """
+    begin_nb(state, max(engine_of(state).now_ns, reading_ns))
+    find_parties_nb(state)
+    request, work = request_of(state), work_of(state)
+    if request.client_order_id[0] != 0 and work.account_row != 0 and request.dry_run == 0:
+        return recall_order_nb(state)
+    return DECIDED
+
+
+@routine
 def deny_unjournaled_nb(state: Any, reading_ns: int, reason: int) -> None:
     """Deny `state.request` for one reason and leave no trace: nothing could keep the answer."""
     begin_nb(state, max(engine_of(state).now_ns, reading_ns))

@@ -35,6 +35,9 @@ _LOG: Final = logging.getLogger(__name__)
 _INTERVAL_S: Final = 0.002
 _SYNC_INTERVAL_S: Final = 0.01
 _RETRY_S: Final = 0.1
+# Of the engine before: what it wrote, and what it had left but not yet synced.
+_DOUBTFUL_SEGMENTS: Final = 3
+_COPY_BYTES: Final = 1 << 20
 _POPULATE_STEP_BYTES: Final = 1 << 17
 _RESERVE_BYTES_MAX: Final = 16 << 20
 
@@ -88,6 +91,10 @@ class JournalKeeper:
         record = self._record[0]
         self._unsynced.extend(segment.path for segment in list_segments(self._folder))
         if record["mode"] == MODE_DISK:
+            # The engine before may have stopped at a sync that failed. The system then takes the
+            # pages for written; only ones that are written anew are sent to the disk again.
+            for path in list(self._unsynced)[-_DOUBTFUL_SEGMENTS:]:
+                self._write_again(path)
             while self._unsynced:
                 self._sync_earlier()
             if record["failed"]:
@@ -210,6 +217,16 @@ class JournalKeeper:
             behind = read_header(segment_path(self._folder, segment.number + 1))
             if behind is not None:
                 record["synced_number"] = behind.first_entry - 1
+
+    def _write_again(self, path: Path) -> None:
+        """Write the bytes of a segment over themselves."""
+        try:
+            with path.open("r+b") as file:
+                while data := file.read(_COPY_BYTES):
+                    file.seek(-len(data), os.SEEK_CUR)
+                    file.write(data)
+        except OSError as error:
+            self._latch(error, path)
 
     def _sync_earlier(self) -> None:
         """Bring one segment of an earlier engine to the disk."""

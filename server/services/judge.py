@@ -13,6 +13,7 @@ from riskgate.v1.decision_pb2 import DecideRequest, DecideResponse
 from riskgate.v1.types_pb2 import Durability
 from server.engine import Engine
 from server.errors import RiskgateError
+from server.hotpath.reasons import R_JOURNAL_FULL
 from server.hotpath.records import CONFLICT, DECIDED, REPEATED
 from server.journal.calls import CallJournal
 from server.journal.writer import durability_of
@@ -83,10 +84,15 @@ class Judge:
         if message.min_state_version > engine.state_version:
             return STATE_TOO_OLD
         bar = self._calls.find_bar(is_exit=message.reduce_only)
-        if bar is not None:
+        if bar is None:
+            outcome = engine.decide(received_ns)
+        elif bar == R_JOURNAL_FULL:
+            outcome = engine.recall(received_ns)  # what was said before still holds
+        else:
+            outcome = DECIDED
+        if bar is not None and outcome == DECIDED:
             engine.deny(bar, received_ns)
             return Judged(self._read(message, 0), 0, 0)
-        outcome = engine.decide(received_ns)
         decided_ns = time.time_ns()
         if outcome == DECIDED:
             self._calls.note_decision(received_ns, decided_ns)

@@ -74,6 +74,8 @@ def make_room_nb(journal: Any, entry_bytes: int) -> int:
         return i64(ROOM_NONE)
     if journal.at == 0:
         _begin_segment_nb(journal)
+    if i64(HEADER_BYTES) + entry_bytes + 8 > journal.segment_bytes:
+        return i64(ROOM_NONE)  # not even an empty one would do: none is left for it
     # The zero word behind the last entry ends the segment.
     left = journal.segment_bytes - journal.at - entry_bytes - 8
     if left < 0:

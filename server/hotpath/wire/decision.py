@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from server.hotpath.decide import decide_nb, deny_unjournaled_nb
+from server.hotpath.decide import decide_nb, deny_unjournaled_nb, recall_answer_nb
 from server.hotpath.intrinsics import address_of
 from server.hotpath.jit import i64, kernel, routine
 from server.hotpath.memory import decision_of, engine_of, request_of
+from server.hotpath.reasons import R_JOURNAL_FULL
 from server.hotpath.records import CONFLICT, DECIDED, REPEATED, REQUEST
 from server.hotpath.wire.decode import begin_message_nb, scan_message_nb
 from server.hotpath.wire.memory_of_answers import load_answer_nb, store_answer_nb
@@ -70,10 +71,16 @@ def judge_request_nb(state: Any, wire: Any, received_ns: int) -> int:
             return i64(WAIT)
         refuse_fixed_nb(wire, i64(STATE_TOO_OLD))
         return i64(REFUSED)
-    if wire.barred != 0 and (wire.exits_only == 0 or request_of(state).reduce_only == 0):
+    barred = wire.barred != 0 and (wire.exits_only == 0 or request_of(state).reduce_only == 0)
+    if not barred:
+        outcome = decide_nb(state, received_ns)
+    elif wire.barred == 1 + R_JOURNAL_FULL:
+        outcome = recall_answer_nb(state, received_ns)  # what was said before still holds
+    else:
+        outcome = i64(DECIDED)
+    if barred and outcome == DECIDED:
         deny_unjournaled_nb(state, received_ns, wire.barred - 1)
         return i64(BARRED)
-    outcome = decide_nb(state, received_ns)
     if outcome in (DECIDED, REPEATED):
         return i64(outcome)
     decision = decision_of(state)
