@@ -2,7 +2,9 @@
 
 import contextlib
 import os
+import random
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -12,7 +14,6 @@ from typing import Any, Final
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from server.addresses import resolve_port
 from server.embedded.process import wait_until
 from server.services.decision import SERVICE_NAME
 
@@ -33,6 +34,15 @@ SETTINGS: Final = {
 }
 
 
+def quiet_address() -> str:
+    """Return a free address for later, below the range of outgoing connections."""
+    while True:
+        number = random.randrange(20_000, 32_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", number))
+            return f"127.0.0.1:{number}"
+
+
 class Victim:
     """One engine of a data directory, through all its lives.
 
@@ -44,7 +54,7 @@ class Victim:
 
     def __init__(self, data_dir: Path, redis_url: str, **settings: Any) -> None:
         self.data_dir = data_dir
-        self.address = resolve_port("decision_listen", "127.0.0.1:0")
+        self.address = quiet_address()
         self.log = data_dir.with_name(f"{data_dir.name}.log")
         self.starts = 0
         self._settings = {
@@ -53,7 +63,7 @@ class Victim:
             "data_dir": data_dir,
             "redis_url": redis_url,
             "decision_listen": self.address,
-            "metrics_listen": resolve_port("metrics_listen", "127.0.0.1:0"),
+            "metrics_listen": quiet_address(),
             "lane": "compiled",
         }
         self._process: subprocess.Popen[bytes] | None = None
