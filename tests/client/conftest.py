@@ -16,6 +16,9 @@ from riskgate.v1 import decision_pb2_grpc
 
 Script = Callable[[Any, grpc.ServicerContext, int], Any]
 
+# Far beyond what a busy machine needs; tests of deadlines name their own.
+DEADLINE_S = 10.0
+
 
 class ScriptedGate(decision_pb2_grpc.DecisionServiceServicer):
     """Answers each call with the script and keeps what it was sent."""
@@ -70,12 +73,12 @@ class BlockingDriver:
 
     @staticmethod
     def call(address: str | list[str], method: str, *args: Any, **keywords: Any) -> Any:
-        with riskgate.Client(address) as client:
+        with riskgate.Client(address, deadline_s=DEADLINE_S) as client:
             return getattr(client, method)(*args, **keywords)
 
     @staticmethod
     def stream(address: str | list[str], requests: list[pb.DecideRequest]) -> list[Any]:
-        with riskgate.Client(address) as client:
+        with riskgate.Client(address, deadline_s=DEADLINE_S) as client:
             return list(client.stream(requests))
 
 
@@ -85,7 +88,7 @@ class AsyncDriver:
     @staticmethod
     def call(address: str | list[str], method: str, *args: Any, **keywords: Any) -> Any:
         async def run() -> Any:
-            async with riskgate.AsyncClient(address) as client:
+            async with riskgate.AsyncClient(address, deadline_s=DEADLINE_S) as client:
                 return await getattr(client, method)(*args, **keywords)
 
         return asyncio.run(run())
@@ -93,7 +96,7 @@ class AsyncDriver:
     @staticmethod
     def stream(address: str | list[str], requests: list[pb.DecideRequest]) -> list[Any]:
         async def run() -> list[Any]:
-            async with riskgate.AsyncClient(address) as client:
+            async with riskgate.AsyncClient(address, deadline_s=DEADLINE_S) as client:
                 return [outcome async for outcome in client.stream(requests)]
 
         return asyncio.run(run())
