@@ -71,4 +71,6 @@ def append_start(engine: Any, start: Any) -> None:
         body.ctypes.data,
         body.nbytes,
     )
+    # No reading of this epoch has been taken in yet, so there is none to be kept.
+    engine.journal["reading_ns"] = engine.state.engine["reading_ns"]
     sync_nb(engine.journal[0])

@@ -140,11 +140,6 @@ class Replayer:
         """Bytes of the entries done so far."""
         return int(self._record["bytes_read"][0])
 
-    @property
-    def state_now(self) -> Any:
-        """The engine's memory; changes with every `advance`."""
-        return self.engine.state
-
     def advance(self, last_number: int = NUMBER_MAX, *, stop_at_damage: bool = False) -> bool:
         """Replay up to an entry or as far as the journal goes; tell whether the entry was reached.
 
