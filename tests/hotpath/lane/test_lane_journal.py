@@ -1,5 +1,6 @@
 """What both ports do when there is no room in the journal, and what they keep when there is."""
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ from riskgate.v1 import decision_pb2 as pb
 from riskgate.v1 import types_pb2 as types
 from server.engine import Engine
 from server.hotpath.journal.entries import KIND_NAMES
-from server.hotpath.journal.journal_record import MODE_PROCESS
+from server.hotpath.journal.journal_record import MODE_DISK, MODE_PROCESS
 from server.journal.reader import read_call, read_entries
 from server.journal.segments import MappedSegment, Origin, create_segment
 from tests.decision_harness import PortCalls, good_request, new_engine
@@ -115,3 +116,18 @@ def test_after_a_failed_sync_or_a_take_over_nothing_is_decided(
 
 def _decide(port: PortCalls, raw: bytes) -> pb.DecideResponse:
     return pb.DecideResponse.FromString(port.call("Decide", raw))
+
+
+@pytest.mark.parametrize("lane", OPENERS)
+def test_an_answer_whose_sync_fails_never_leaves(lane: str, tmp_path: Path) -> None:
+    with journaled(tmp_path) as engine:
+        engine.journal["mode"] = MODE_DISK
+        with OPENERS[lane](engine) as port:
+            assert _decide(port, order("a")).durability == types.DURABILITY_DISK
+            engine.journal["segment_fd"] = -1
+            with pytest.raises(grpc.RpcError) as lost:
+                port.call("Decide", order("b"))
+            error: Any = lost.value
+            assert error.code() is grpc.StatusCode.UNAVAILABLE
+            assert engine.journal["failed"][0] == errno.EBADF
+            assert_barred(_decide(port, order("c")), types.REASON_JOURNAL_FAILED)
