@@ -28,7 +28,7 @@ EXPOSE 50051 50052 9464
 HEALTHCHECK --interval=10s --timeout=10s --start-period=60s CMD ["riskgate", "doctor"]
 # Loopback is the default everywhere; a container has to listen on its own interface. Without TLS that
 # must be allowed expressly: the image trusts the network that it is attached to. To serve TLS set
-# RISKGATE_DECISION_TLS_CERTIFICATE and RISKGATE_DECISION_TLS_KEY, and take the permission away.
+# RISKGATE_TLS_CERTIFICATE and RISKGATE_TLS_KEY, and take the permission away.
 ENV RISKGATE_DECISION_LISTEN=0.0.0.0:50051 \
     RISKGATE_INSECURE_DECISION_LISTEN=true \
     RISKGATE_CONTROL_LISTEN=0.0.0.0:50052 \

@@ -131,7 +131,7 @@ def _open(settings: Settings, shard: Shard) -> EnginePorts:
     listener = open_listener(address)
     address = listening_address(listener, address)
     ports = EnginePorts(shard, address, to_dial(address), metrics, {DECISION_FD_VARIABLE: listener})
-    if settings.decision_tls_certificate is not None:
+    if settings.tls_certificate is not None:
         # Commands of this account have no certificate; a socket that only it can open serves them.
         local = f"{UNIX_PREFIX}{settings.data_dir / _LOCAL_SOCKET}"
         ports.decision_to_dial = address_of_shard(local, shard.index)

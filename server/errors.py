@@ -15,37 +15,20 @@ terminal of the operator. A refused order is *not* an error: it is an OK answer 
     ├── UnavailableError                        UNAVAILABLE          safe to retry
     ├── ConfigurationError                      FAILED_PRECONDITION  lists all problems together
     ├── EmbeddedServiceError                    UNAVAILABLE          says how to mend it
-    ├── TrustSetInvalidError                    FAILED_PRECONDITION  keys/trust.json
-    ├── AuthorKeyError                          FAILED_PRECONDITION  the key that signs a release
     ├── OtherReleaseError                       FAILED_PRECONDITION  journal or snapshot; names it
     ├── SnapshotError                           FAILED_PRECONDITION  a snapshot of the state
     │   ├── SnapshotDamagedError                                     its bytes are not those written
     │   ├── SnapshotLayoutError                                      a table has other columns now
     │   └── SnapshotCapacityError                                    a table has too few rows now
-    ├── JournalError                            UNAVAILABLE
-    │   ├── JournalCorruptError                 FAILED_PRECONDITION  names segment, offset and entry
-    │   ├── JournalTrimmedError                 NOT_FOUND            entries that are deleted by now
-    │   ├── JournalFullError                    RESOURCE_EXHAUSTED   no space for another segment
-    │   ├── JournalFailedError                  UNAVAILABLE          the disk did not take the bytes
-    │   ├── JournalFencedError                  FAILED_PRECONDITION  another engine has taken over
-    │   └── JournalTamperedError                FAILED_PRECONDITION  not what was sealed
-    └── ArtifactError                           INVALID_ARGUMENT     in the order of the checks
-        ├── ArtifactTooLargeError
-        ├── ArtifactUnknownFileError            a file too many or too few
-        ├── ArtifactHashMismatchError
-        ├── ArtifactEnvelopeNotCanonicalError
-        ├── ArtifactUntrustedKeyError
-        ├── ArtifactSignatureInvalidError
-        ├── ArtifactManifestInvalidError
-        ├── ArtifactNotNewerError               FAILED_PRECONDITION
-        ├── ArtifactFeatureMismatchError
-        ├── ArtifactEncodingsInvalidError
-        ├── ArtifactStructureRefusedError
-        ├── ArtifactCanaryFailedError
-        ├── ArtifactLoweringMismatchError
-        ├── ArtifactPolicyInvalidError          of a risk policy
-        ├── ArtifactExistsError                 ALREADY_EXISTS       never overwritten
-        └── ArtifactNotFoundError               NOT_FOUND
+    └── JournalError                            UNAVAILABLE
+        ├── JournalCorruptError                 FAILED_PRECONDITION  names segment, offset and entry
+        ├── JournalTrimmedError                 NOT_FOUND            entries that are deleted by now
+        ├── JournalFullError                    RESOURCE_EXHAUSTED   no space for another segment
+        ├── JournalFailedError                  UNAVAILABLE          the disk did not take the bytes
+        ├── JournalFencedError                  FAILED_PRECONDITION  another engine has taken over
+        └── JournalTamperedError                FAILED_PRECONDITION  not what was sealed
+
+What refuses keys, signatures, models and their approvals has a page of its own: `trust_errors.py`.
 """
 
 import re
@@ -179,20 +162,6 @@ class EmbeddedServiceError(RiskgateError):
         super().__init__(f"{problem}\n  Mend: {mend}")
 
 
-class TrustSetInvalidError(RiskgateError):
-    """The trust set or an author key cannot be used."""
-
-    grpc_code = "FAILED_PRECONDITION"
-    public_text = "the trust set is invalid"
-
-
-class AuthorKeyError(RiskgateError):
-    """The key that would sign a release is missing or cannot be used."""
-
-    grpc_code = "FAILED_PRECONDITION"
-    public_text = "the author key cannot be used"
-
-
 class JournalError(RiskgateError):
     """The journal cannot be used as asked."""
 
@@ -286,112 +255,6 @@ class SnapshotCapacityError(SnapshotError):
     """A table of the snapshot has more rows in use than the engine has room for."""
 
     public_text = "the snapshot does not fit into the configured capacity"
-
-
-class ArtifactError(RiskgateError):
-    """An artifact was refused; what is in use stays."""
-
-    grpc_code = "INVALID_ARGUMENT"
-    public_text = "the artifact was refused"
-
-
-class ArtifactTooLargeError(ArtifactError):
-    """The files together, or one of them, exceed the size cap."""
-
-    public_text = "the artifact is too large"
-
-
-class ArtifactUnknownFileError(ArtifactError):
-    """The set of files is not exactly that of a model or of a risk policy."""
-
-    public_text = "the artifact has an unknown or a missing file"
-
-
-class ArtifactHashMismatchError(ArtifactError):
-    """Some bytes do not have the SHA-256 that the signed chain names."""
-
-    public_text = "the artifact's content does not match its hash"
-
-
-class ArtifactEnvelopeNotCanonicalError(ArtifactError):
-    """The envelope is not in its one canonical form."""
-
-    public_text = "the artifact's envelope is not canonical"
-
-
-class ArtifactUntrustedKeyError(ArtifactError):
-    """The signing key is not an author in the trust set."""
-
-    public_text = "the artifact is signed by an untrusted key"
-
-
-class ArtifactSignatureInvalidError(ArtifactError):
-    """The signature does not verify, or does not cover a release statement."""
-
-    public_text = "the artifact's signature is invalid"
-
-
-class ArtifactManifestInvalidError(ArtifactError):
-    """The manifest is malformed or contradicts the signed statement."""
-
-    public_text = "the artifact's manifest is invalid"
-
-
-class ArtifactNotNewerError(ArtifactError):
-    """The version is not above that of the model in use."""
-
-    grpc_code = "FAILED_PRECONDITION"
-    public_text = "the artifact is not newer than the model in use"
-
-
-class ArtifactFeatureMismatchError(ArtifactError):
-    """The model wants other features or gives other outputs than the engine has."""
-
-    public_text = "the artifact's features are not those of this server"
-
-
-class ArtifactEncodingsInvalidError(ArtifactError):
-    """The encodings are malformed, repeat a key or lack the global level."""
-
-    public_text = "the artifact's encodings are invalid"
-
-
-class ArtifactStructureRefusedError(ArtifactError):
-    """The graph is not one of the few shapes that the server evaluates."""
-
-    public_text = "the artifact's model structure is not allowed"
-
-
-class ArtifactCanaryFailedError(ArtifactError):
-    """The trial run crashed, hung, used too much, or gave other answers than the manifest."""
-
-    public_text = "the artifact failed its trial run"
-
-
-class ArtifactLoweringMismatchError(ArtifactError):
-    """The engine's own evaluation differs from the reference runtime."""
-
-    public_text = "the artifact evaluates differently in the engine"
-
-
-class ArtifactPolicyInvalidError(ArtifactError):
-    """The risk policy is malformed, or a knot, weight or bound of it is out of range."""
-
-    public_text = "the artifact's risk policy is invalid"
-
-
-class ArtifactExistsError(ArtifactError):
-    """The store holds other content under this digest and does not overwrite."""
-
-    grpc_code = "ALREADY_EXISTS"
-    public_text = "the artifact is already stored"
-
-
-class ArtifactNotFoundError(ArtifactError):
-    """The store has no artifact of this digest."""
-
-    grpc_code = "NOT_FOUND"
-    public_text = "the artifact does not exist"
 
 
 def replace_unsafe(text: str) -> str:

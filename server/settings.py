@@ -32,7 +32,7 @@ _PORT_MAX = 65_535
 _SOCKET_PATH_BYTES_MAX = 107
 # One that is written, one that lies ready, and what the recorder is at.
 _SEGMENTS_MIN = 4
-_TLS_FILES = ("decision_tls_certificate", "decision_tls_key", "decision_tls_client_ca")
+_TLS_FILES = ("tls_certificate", "tls_key", "tls_client_ca")
 
 
 def _check_listen_address(address: str) -> str:
@@ -84,17 +84,20 @@ class Settings(BaseSettings):
         description="Address of the decision port; port 0 picks a free one, "
         "or unix:/absolute/path.",
     )
-    insecure_decision_listen: bool = Field(
+    insecure_loopback: bool = Field(
         default=False,
-        description="Whether the decision port may listen beyond loopback without TLS.",
+        description="Serve both ports without TLS, on loopback only; every caller may do everything.",
     )
-    decision_tls_certificate: Path | None = Field(
+    trust_domain: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,23}$")] = Field(
+        "riskgate", description="DOMAIN in the identities that certificates name: spiffe://DOMAIN/…"
+    )
+    tls_certificate: Path | None = Field(
         None, description="PEM file: certificate of the decision port and its chain; needs its key."
     )
-    decision_tls_key: Path | None = Field(
+    tls_key: Path | None = Field(
         None, description="PEM file, no passphrase: private key of that certificate."
     )
-    decision_tls_client_ca: Path | None = Field(
+    tls_client_ca: Path | None = Field(
         None, description="PEM file: who may sign client certificates, which are then required."
     )
     control_listen: ListenAddress = Field(
@@ -283,23 +286,19 @@ def _find_conflicts(settings: Settings) -> list[str]:
     problems = []
     certificate, key, client_ca = (getattr(settings, name) for name in _TLS_FILES)
     if (certificate is None) != (key is None):
-        missing = "decision_tls_key" if key is None else "decision_tls_certificate"
+        missing = "tls_key" if key is None else "tls_certificate"
         problems.append(f"{missing}: certificate and key are set together")
     if client_ca is not None and certificate is None:
-        problems.append("decision_tls_client_ca: needs decision_tls_certificate")
+        problems.append("tls_client_ca: needs tls_certificate")
     if settings.lane == "grpcio" and any((certificate, key, client_ca)):
         problems.append("lane: grpcio serves without TLS; compiled serves it")
     if settings.journal_budget_bytes < _SEGMENTS_MIN * settings.journal_segment_bytes:
         problems.append(
             f"journal_budget_bytes: must hold {_SEGMENTS_MIN} files of journal_segment_bytes"
         )
-    # A certificate without its key is reported above; it means TLS, not a port in the clear.
-    in_the_clear = certificate is None and not settings.insecure_decision_listen
-    if in_the_clear and not _stays_here(settings.decision_listen):
-        problems.append(
-            "decision_listen: beyond loopback without TLS; set decision_tls_certificate and "
-            "decision_tls_key, or allow it with insecure_decision_listen"
-        )
+    for name in ("decision_listen", "control_listen"):
+        if settings.insecure_loopback and not _stays_here(getattr(settings, name)):
+            problems.append(f"{name}: without TLS (insecure_loopback) only on loopback")
     return problems
 
 

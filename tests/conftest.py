@@ -28,6 +28,9 @@ from server.embedded.redis import EmbeddedRedis
 settings.register_profile("riskgate", deadline=None)
 settings.load_profile("riskgate")
 
+# What is not about trust is tested without certificates, as the demo runs; processes inherit it.
+os.environ.setdefault("RISKGATE_INSECURE_LOOPBACK", "true")
+
 _REDIS_INDEXES = 16
 _services_key = pytest.StashKey["SessionServices"]()
 

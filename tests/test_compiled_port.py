@@ -74,10 +74,10 @@ def test_watch_when_the_lane_has_ended_then_it_says_so() -> None:
 
 def test_port_when_a_file_cannot_be_used_then_it_is_not_made(tmp_path: Path) -> None:
     files: dict[str, Any] = {
-        "decision_tls_certificate": tmp_path / "no.pem",
-        "decision_tls_key": tmp_path / "no",
+        "tls_certificate": tmp_path / "no.pem",
+        "tls_key": tmp_path / "no",
     }
-    with pytest.raises(ConfigurationError, match="decision_tls_certificate"):
+    with pytest.raises(ConfigurationError, match="tls_certificate"):
         CompiledPort(load_settings(lane="compiled", **SOME_PORT, **files), new_engine())
 
 

@@ -14,7 +14,7 @@ from server.engine_ports import EnginePorts, address_of_shard, check_ports, open
 from server.errors import ConfigurationError
 from server.settings import load_settings, split_address
 
-TLS = {"decision_tls_certificate": "server.pem", "decision_tls_key": "server.key"}
+TLS = {"tls_certificate": "server.pem", "tls_key": "server.key"}
 
 
 @contextmanager

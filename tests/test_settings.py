@@ -7,8 +7,8 @@ from server.settings import load_settings, split_address
 
 TLS = {
     "lane": "compiled",
-    "decision_tls_certificate": "server.pem",
-    "decision_tls_key": "server.key",
+    "tls_certificate": "server.pem",
+    "tls_key": "server.key",
 }
 
 
@@ -145,18 +145,18 @@ def test_load_when_the_decision_port_leaves_this_machine_in_the_clear_then_refus
 
 
 def test_load_when_tls_files_are_relative_then_they_come_back_absolute(tmp_path: Path) -> None:
-    settings = load_settings(**TLS, decision_tls_client_ca="ca.pem")
-    assert settings.decision_tls_certificate == tmp_path / "server.pem"
-    assert settings.decision_tls_key == tmp_path / "server.key"
-    assert settings.decision_tls_client_ca == tmp_path / "ca.pem"
+    settings = load_settings(**TLS, tls_client_ca="ca.pem")
+    assert settings.tls_certificate == tmp_path / "server.pem"
+    assert settings.tls_key == tmp_path / "server.key"
+    assert settings.tls_client_ca == tmp_path / "ca.pem"
 
 
 @pytest.mark.parametrize(
     ("said", "name"),
     [
-        ({"decision_tls_certificate": "a"}, "decision_tls_key"),
-        ({"decision_tls_key": "a"}, "decision_tls_certificate"),
-        ({"decision_tls_client_ca": "a"}, "decision_tls_client_ca"),
+        ({"tls_certificate": "a"}, "tls_key"),
+        ({"tls_key": "a"}, "tls_certificate"),
+        ({"tls_client_ca": "a"}, "tls_client_ca"),
         ({**TLS, "lane": "grpcio"}, "lane"),
     ],
 )

@@ -46,8 +46,8 @@ def main() -> None:
         decision_listen=arguments.address,
         lane=arguments.lane,
         busy_poll_us=arguments.busy_poll_us,
-        decision_tls_certificate=folder and folder / certificates.SERVER,
-        decision_tls_key=folder and folder / certificates.SERVER_KEY,
+        tls_certificate=folder and folder / certificates.SERVER,
+        tls_key=folder and folder / certificates.SERVER_KEY,
     )
     asyncio.run(_serve(settings, arguments.journal, arguments.durability))
 

@@ -25,54 +25,71 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from riskgate.v1 import admin_pb2 as riskgate_dot_v1_dot_admin__pb2
+from riskgate.v1 import rights_pb2 as riskgate_dot_v1_dot_rights__pb2
 from riskgate.v1 import types_pb2 as riskgate_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19riskgate/v1/breaker.proto\x12\x0briskgate.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17riskgate/v1/admin.proto\x1a\x17riskgate/v1/types.proto\"\xa4\x03\n\x0e\x43ircuitBreaker\x12\x12\n\nbreaker_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x12\n\naccount_id\x18\x04 \x01(\t\x12\x30\n\tcondition\x18\x05 \x01(\x0e\x32\x1d.riskgate.v1.BreakerCondition\x12*\n\x06\x61\x63tion\x18\x06 \x01(\x0e\x32\x1a.riskgate.v1.BreakerAction\x12\x32\n\nparameters\x18\x07 \x01(\x0b\x32\x1e.riskgate.v1.BreakerParameters\x12\x0f\n\x07symbols\x18\x08 \x03(\t\x12\x11\n\texchanges\x18\t \x03(\t\x12\x14\n\x07\x65nabled\x18\n \x01(\x08H\x00\x88\x01\x01\x12\x0f\n\x07version\x18\x0b \x01(\x04\x12.\n\ncreated_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\r \x01(\x0b\x32\x1a.google.protobuf.TimestampB\n\n\x08_enabled\"\x9b\x01\n\x11\x42reakerParameters\x12\x16\n\tthreshold\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x17\n\nmultiplier\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12 \n\x13\x63ooling_off_minutes\x18\x03 \x01(\rH\x02\x88\x01\x01\x42\x0c\n\n_thresholdB\r\n\x0b_multiplierB\x16\n\x14_cooling_off_minutes\"\xb9\x02\n\x13\x43ircuitBreakerEvent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\x04\x12\x12\n\nbreaker_id\x18\x02 \x01(\t\x12/\n\x0boccurred_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\x10triggered_values\x18\x04 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x30\n\x0c\x61\x63tion_taken\x18\x05 \x01(\x0e\x32\x1a.riskgate.v1.BreakerAction\x12.\n\raction_result\x18\x06 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x36\n\x12positions_affected\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.ListValue\"k\n\x14\x43reateBreakerRequest\x12,\n\x07\x62reaker\x18\x01 \x01(\x0b\x32\x1b.riskgate.v1.CircuitBreaker\x12%\n\x04note\x18\x02 \x01(\x0b\x32\x17.riskgate.v1.ChangeNote\"\\\n\x15\x43reateBreakerResponse\x12,\n\x07\x62reaker\x18\x01 \x01(\x0b\x32\x1b.riskgate.v1.CircuitBreaker\x12\x15\n\rstate_version\x18\x02 \x01(\x04\"\x9f\x01\n\x14UpdateBreakerRequest\x12,\n\x07\x62reaker\x18\x01 \x01(\x0b\x32\x1b.riskgate.v1.CircuitBreaker\x12\x1d\n\x10\x65xpected_version\x18\x02 \x01(\x04H\x00\x88\x01\x01\x12%\n\x04note\x18\x03 \x01(\x0b\x32\x17.riskgate.v1.ChangeNoteB\x13\n\x11_expected_version\"\x89\x01\n\x15UpdateBreakerResponse\x12,\n\x07\x62reaker\x18\x01 \x01(\x0b\x32\x1b.riskgate.v1.CircuitBreaker\x12+\n\x07outcome\x18\x02 \x01(\x0e\x32\x1a.riskgate.v1.ChangeOutcome\x12\x15\n\rstate_version\x18\x03 \x01(\x04\"Q\n\x14\x44\x65leteBreakerRequest\x12\x12\n\nbreaker_id\x18\x01 \x01(\t\x12%\n\x04note\x18\x02 \x01(\x0b\x32\x17.riskgate.v1.ChangeNote\".\n\x15\x44\x65leteBreakerResponse\x12\x15\n\rstate_version\x18\x01 \x01(\x04\"I\n\x11GetBreakerRequest\x12\x12\n\nbreaker_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x12\n\naccount_id\x18\x03 \x01(\t\"B\n\x12GetBreakerResponse\x12,\n\x07\x62reaker\x18\x01 \x01(\x0b\x32\x1b.riskgate.v1.CircuitBreaker\"c\n\x13ListBreakersRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x16\n\tpage_size\x18\x02 \x01(\rH\x00\x88\x01\x01\x12\x12\n\npage_token\x18\x03 \x01(\tB\x0c\n\n_page_size\"^\n\x14ListBreakersResponse\x12-\n\x08\x62reakers\x18\x01 \x03(\x0b\x32\x1b.riskgate.v1.CircuitBreaker\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"Q\n\x14\x45nableBreakerRequest\x12\x12\n\nbreaker_id\x18\x01 \x01(\t\x12%\n\x04note\x18\x02 \x01(\x0b\x32\x17.riskgate.v1.ChangeNote\"\x89\x01\n\x15\x45nableBreakerResponse\x12,\n\x07\x62reaker\x18\x01 \x01(\x0b\x32\x1b.riskgate.v1.CircuitBreaker\x12+\n\x07outcome\x18\x02 \x01(\x0e\x32\x1a.riskgate.v1.ChangeOutcome\x12\x15\n\rstate_version\x18\x03 \x01(\x04\"R\n\x15\x44isableBreakerRequest\x12\x12\n\nbreaker_id\x18\x01 \x01(\t\x12%\n\x04note\x18\x02 \x01(\x0b\x32\x17.riskgate.v1.ChangeNote\"\x8a\x01\n\x16\x44isableBreakerResponse\x12,\n\x07\x62reaker\x18\x01 \x01(\x0b\x32\x1b.riskgate.v1.CircuitBreaker\x12+\n\x07outcome\x18\x02 \x01(\x0e\x32\x1a.riskgate.v1.ChangeOutcome\x12\x15\n\rstate_version\x18\x03 \x01(\x04\"h\n\x18ListBreakerEventsRequest\x12\x12\n\nbreaker_id\x18\x01 \x01(\t\x12\x16\n\tpage_size\x18\x02 \x01(\rH\x00\x88\x01\x01\x12\x12\n\npage_token\x18\x03 \x01(\tB\x0c\n\n_page_size\"f\n\x19ListBreakerEventsResponse\x12\x30\n\x06\x65vents\x18\x01 \x03(\x0b\x32 .riskgate.v1.CircuitBreakerEvent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xd3\x05\n\x0e\x42reakerService\x12V\n\rCreateBreaker\x12!.riskgate.v1.CreateBreakerRequest\x1a\".riskgate.v1.CreateBreakerResponse\x12V\n\rUpdateBreaker\x12!.riskgate.v1.UpdateBreakerRequest\x1a\".riskgate.v1.UpdateBreakerResponse\x12V\n\rDeleteBreaker\x12!.riskgate.v1.DeleteBreakerRequest\x1a\".riskgate.v1.DeleteBreakerResponse\x12M\n\nGetBreaker\x12\x1e.riskgate.v1.GetBreakerRequest\x1a\x1f.riskgate.v1.GetBreakerResponse\x12S\n\x0cListBreakers\x12 .riskgate.v1.ListBreakersRequest\x1a!.riskgate.v1.ListBreakersResponse\x12V\n\rEnableBreaker\x12!.riskgate.v1.EnableBreakerRequest\x1a\".riskgate.v1.EnableBreakerResponse\x12Y\n\x0e\x44isableBreaker\x12\".riskgate.v1.DisableBreakerRequest\x1a#.riskgate.v1.DisableBreakerResponse\x12\x62\n\x11ListBreakerEvents\x12%.riskgate.v1.ListBreakerEventsRequest\x1a&.riskgate.v1.ListBreakerEventsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19riskgate/v1/breaker.proto\x12\x0briskgate.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17riskgate/v1/admin.proto\x1a\x18riskgate/v1/rights.proto\x1a\x17riskgate/v1/types.proto\"\xa4\x03\n\x0e\x43ircuitBreaker\x12\x12\n\nbreaker_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x12\n\naccount_id\x18\x04 \x01(\t\x12\x30\n\tcondition\x18\x05 \x01(\x0e\x32\x1d.riskgate.v1.BreakerCondition\x12*\n\x06\x61\x63tion\x18\x06 \x01(\x0e\x32\x1a.riskgate.v1.BreakerAction\x12\x32\n\nparameters\x18\x07 \x01(\x0b\x32\x1e.riskgate.v1.BreakerParameters\x12\x0f\n\x07symbols\x18\x08 \x03(\t\x12\x11\n\texchanges\x18\t \x03(\t\x12\x14\n\x07\x65nabled\x18\n \x01(\x08H\x00\x88\x01\x01\x12\x0f\n\x07version\x18\x0b \x01(\x04\x12.\n\ncreated_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\r \x01(\x0b\x32\x1a.google.protobuf.TimestampB\n\n\x08_enabled\"\x9b\x01\n\x11\x42reakerParameters\x12\x16\n\tthreshold\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x17\n\nmultiplier\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12 \n\x13\x63ooling_off_minutes\x18\x03 \x01(\rH\x02\x88\x01\x01\x42\x0c\n\n_thresholdB\r\n\x0b_multiplierB\x16\n\x14_cooling_off_minutes\"\xb9\x02\n\x13\x43ircuitBreakerEvent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\x04\x12\x12\n\nbreaker_id\x18\x02 \x01(\t\x12/\n\x0boccurred_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\x10triggered_values\x18\x04 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x30\n\x0c\x61\x63tion_taken\x18\x05 \x01(\x0e\x32\x1a.riskgate.v1.BreakerAction\x12.\n\raction_result\x18\x06 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x36\n\x12positions_affected\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.ListValue\"k\n\x14\x43reateBreakerRequest\x12,\n\x07\x62reaker\x18\x01 \x01(\x0b\x32\x1b.riskgate.v1.CircuitBreaker\x12%\n\x04note\x18\x02 \x01(\x0b\x32\x17.riskgate.v1.ChangeNote\"\\\n\x15\x43reateBreakerResponse\x12,\n\x07\x62reaker\x18\x01 \x01(\x0b\x32\x1b.riskgate.v1.CircuitBreaker\x12\x15\n\rstate_version\x18\x02 \x01(\x04\"\x9f\x01\n\x14UpdateBreakerRequest\x12,\n\x07\x62reaker\x18\x01 \x01(\x0b\x32\x1b.riskgate.v1.CircuitBreaker\x12\x1d\n\x10\x65xpected_version\x18\x02 \x01(\x04H\x00\x88\x01\x01\x12%\n\x04note\x18\x03 \x01(\x0b\x32\x17.riskgate.v1.ChangeNoteB\x13\n\x11_expected_version\"\x89\x01\n\x15UpdateBreakerResponse\x12,\n\x07\x62reaker\x18\x01 \x01(\x0b\x32\x1b.riskgate.v1.CircuitBreaker\x12+\n\x07outcome\x18\x02 \x01(\x0e\x32\x1a.riskgate.v1.ChangeOutcome\x12\x15\n\rstate_version\x18\x03 \x01(\x04\"Q\n\x14\x44\x65leteBreakerRequest\x12\x12\n\nbreaker_id\x18\x01 \x01(\t\x12%\n\x04note\x18\x02 \x01(\x0b\x32\x17.riskgate.v1.ChangeNote\".\n\x15\x44\x65leteBreakerResponse\x12\x15\n\rstate_version\x18\x01 \x01(\x04\"I\n\x11GetBreakerRequest\x12\x12\n\nbreaker_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x12\n\naccount_id\x18\x03 \x01(\t\"B\n\x12GetBreakerResponse\x12,\n\x07\x62reaker\x18\x01 \x01(\x0b\x32\x1b.riskgate.v1.CircuitBreaker\"c\n\x13ListBreakersRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x16\n\tpage_size\x18\x02 \x01(\rH\x00\x88\x01\x01\x12\x12\n\npage_token\x18\x03 \x01(\tB\x0c\n\n_page_size\"^\n\x14ListBreakersResponse\x12-\n\x08\x62reakers\x18\x01 \x03(\x0b\x32\x1b.riskgate.v1.CircuitBreaker\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"Q\n\x14\x45nableBreakerRequest\x12\x12\n\nbreaker_id\x18\x01 \x01(\t\x12%\n\x04note\x18\x02 \x01(\x0b\x32\x17.riskgate.v1.ChangeNote\"\x89\x01\n\x15\x45nableBreakerResponse\x12,\n\x07\x62reaker\x18\x01 \x01(\x0b\x32\x1b.riskgate.v1.CircuitBreaker\x12+\n\x07outcome\x18\x02 \x01(\x0e\x32\x1a.riskgate.v1.ChangeOutcome\x12\x15\n\rstate_version\x18\x03 \x01(\x04\"R\n\x15\x44isableBreakerRequest\x12\x12\n\nbreaker_id\x18\x01 \x01(\t\x12%\n\x04note\x18\x02 \x01(\x0b\x32\x17.riskgate.v1.ChangeNote\"\x8a\x01\n\x16\x44isableBreakerResponse\x12,\n\x07\x62reaker\x18\x01 \x01(\x0b\x32\x1b.riskgate.v1.CircuitBreaker\x12+\n\x07outcome\x18\x02 \x01(\x0e\x32\x1a.riskgate.v1.ChangeOutcome\x12\x15\n\rstate_version\x18\x03 \x01(\x04\"h\n\x18ListBreakerEventsRequest\x12\x12\n\nbreaker_id\x18\x01 \x01(\t\x12\x16\n\tpage_size\x18\x02 \x01(\rH\x00\x88\x01\x01\x12\x12\n\npage_token\x18\x03 \x01(\tB\x0c\n\n_page_size\"f\n\x19ListBreakerEventsResponse\x12\x30\n\x06\x65vents\x18\x01 \x03(\x0b\x32 .riskgate.v1.CircuitBreakerEvent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xcc\x06\n\x0e\x42reakerService\x12\x64\n\rCreateBreaker\x12!.riskgate.v1.CreateBreakerRequest\x1a\".riskgate.v1.CreateBreakerResponse\"\x0c\xa2\xbb\x18\x08\n\x02\x01\x02 \x01(\x01\x12\x64\n\rUpdateBreaker\x12!.riskgate.v1.UpdateBreakerRequest\x1a\".riskgate.v1.UpdateBreakerResponse\"\x0c\xa2\xbb\x18\x08\n\x02\x01\x02 \x01(\x01\x12\x64\n\rDeleteBreaker\x12!.riskgate.v1.DeleteBreakerRequest\x1a\".riskgate.v1.DeleteBreakerResponse\"\x0c\xa2\xbb\x18\x08\n\x02\x01\x02 \x01(\x01\x12Y\n\nGetBreaker\x12\x1e.riskgate.v1.GetBreakerRequest\x1a\x1f.riskgate.v1.GetBreakerResponse\"\n\xa2\xbb\x18\x06\n\x04\x01\x02\x03\x04\x12m\n\x0cListBreakers\x12 .riskgate.v1.ListBreakersRequest\x1a!.riskgate.v1.ListBreakersResponse\"\x18\xa2\xbb\x18\x14\n\x04\x01\x02\x03\x04\x32\naccount_id8\x02\x12\x64\n\rEnableBreaker\x12!.riskgate.v1.EnableBreakerRequest\x1a\".riskgate.v1.EnableBreakerResponse\"\x0c\xa2\xbb\x18\x08\n\x02\x01\x02 \x01(\x01\x12g\n\x0e\x44isableBreaker\x12\".riskgate.v1.DisableBreakerRequest\x1a#.riskgate.v1.DisableBreakerResponse\"\x0c\xa2\xbb\x18\x08\n\x02\x01\x02 \x01(\x01\x12o\n\x11ListBreakerEvents\x12%.riskgate.v1.ListBreakerEventsRequest\x1a&.riskgate.v1.ListBreakerEventsResponse\"\x0b\xa2\xbb\x18\x07\n\x03\x01\x02\x04\x38\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'riskgate.v1.breaker_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CIRCUITBREAKER']._serialized_start=156
-  _globals['_CIRCUITBREAKER']._serialized_end=576
-  _globals['_BREAKERPARAMETERS']._serialized_start=579
-  _globals['_BREAKERPARAMETERS']._serialized_end=734
-  _globals['_CIRCUITBREAKEREVENT']._serialized_start=737
-  _globals['_CIRCUITBREAKEREVENT']._serialized_end=1050
-  _globals['_CREATEBREAKERREQUEST']._serialized_start=1052
-  _globals['_CREATEBREAKERREQUEST']._serialized_end=1159
-  _globals['_CREATEBREAKERRESPONSE']._serialized_start=1161
-  _globals['_CREATEBREAKERRESPONSE']._serialized_end=1253
-  _globals['_UPDATEBREAKERREQUEST']._serialized_start=1256
-  _globals['_UPDATEBREAKERREQUEST']._serialized_end=1415
-  _globals['_UPDATEBREAKERRESPONSE']._serialized_start=1418
-  _globals['_UPDATEBREAKERRESPONSE']._serialized_end=1555
-  _globals['_DELETEBREAKERREQUEST']._serialized_start=1557
-  _globals['_DELETEBREAKERREQUEST']._serialized_end=1638
-  _globals['_DELETEBREAKERRESPONSE']._serialized_start=1640
-  _globals['_DELETEBREAKERRESPONSE']._serialized_end=1686
-  _globals['_GETBREAKERREQUEST']._serialized_start=1688
-  _globals['_GETBREAKERREQUEST']._serialized_end=1761
-  _globals['_GETBREAKERRESPONSE']._serialized_start=1763
-  _globals['_GETBREAKERRESPONSE']._serialized_end=1829
-  _globals['_LISTBREAKERSREQUEST']._serialized_start=1831
-  _globals['_LISTBREAKERSREQUEST']._serialized_end=1930
-  _globals['_LISTBREAKERSRESPONSE']._serialized_start=1932
-  _globals['_LISTBREAKERSRESPONSE']._serialized_end=2026
-  _globals['_ENABLEBREAKERREQUEST']._serialized_start=2028
-  _globals['_ENABLEBREAKERREQUEST']._serialized_end=2109
-  _globals['_ENABLEBREAKERRESPONSE']._serialized_start=2112
-  _globals['_ENABLEBREAKERRESPONSE']._serialized_end=2249
-  _globals['_DISABLEBREAKERREQUEST']._serialized_start=2251
-  _globals['_DISABLEBREAKERREQUEST']._serialized_end=2333
-  _globals['_DISABLEBREAKERRESPONSE']._serialized_start=2336
-  _globals['_DISABLEBREAKERRESPONSE']._serialized_end=2474
-  _globals['_LISTBREAKEREVENTSREQUEST']._serialized_start=2476
-  _globals['_LISTBREAKEREVENTSREQUEST']._serialized_end=2580
-  _globals['_LISTBREAKEREVENTSRESPONSE']._serialized_start=2582
-  _globals['_LISTBREAKEREVENTSRESPONSE']._serialized_end=2684
-  _globals['_BREAKERSERVICE']._serialized_start=2687
-  _globals['_BREAKERSERVICE']._serialized_end=3410
+  _globals['_BREAKERSERVICE'].methods_by_name['CreateBreaker']._loaded_options = None
+  _globals['_BREAKERSERVICE'].methods_by_name['CreateBreaker']._serialized_options = b'\242\273\030\010\n\002\001\002 \001(\001'
+  _globals['_BREAKERSERVICE'].methods_by_name['UpdateBreaker']._loaded_options = None
+  _globals['_BREAKERSERVICE'].methods_by_name['UpdateBreaker']._serialized_options = b'\242\273\030\010\n\002\001\002 \001(\001'
+  _globals['_BREAKERSERVICE'].methods_by_name['DeleteBreaker']._loaded_options = None
+  _globals['_BREAKERSERVICE'].methods_by_name['DeleteBreaker']._serialized_options = b'\242\273\030\010\n\002\001\002 \001(\001'
+  _globals['_BREAKERSERVICE'].methods_by_name['GetBreaker']._loaded_options = None
+  _globals['_BREAKERSERVICE'].methods_by_name['GetBreaker']._serialized_options = b'\242\273\030\006\n\004\001\002\003\004'
+  _globals['_BREAKERSERVICE'].methods_by_name['ListBreakers']._loaded_options = None
+  _globals['_BREAKERSERVICE'].methods_by_name['ListBreakers']._serialized_options = b'\242\273\030\024\n\004\001\002\003\0042\naccount_id8\002'
+  _globals['_BREAKERSERVICE'].methods_by_name['EnableBreaker']._loaded_options = None
+  _globals['_BREAKERSERVICE'].methods_by_name['EnableBreaker']._serialized_options = b'\242\273\030\010\n\002\001\002 \001(\001'
+  _globals['_BREAKERSERVICE'].methods_by_name['DisableBreaker']._loaded_options = None
+  _globals['_BREAKERSERVICE'].methods_by_name['DisableBreaker']._serialized_options = b'\242\273\030\010\n\002\001\002 \001(\001'
+  _globals['_BREAKERSERVICE'].methods_by_name['ListBreakerEvents']._loaded_options = None
+  _globals['_BREAKERSERVICE'].methods_by_name['ListBreakerEvents']._serialized_options = b'\242\273\030\007\n\003\001\002\0048\002'
+  _globals['_CIRCUITBREAKER']._serialized_start=182
+  _globals['_CIRCUITBREAKER']._serialized_end=602
+  _globals['_BREAKERPARAMETERS']._serialized_start=605
+  _globals['_BREAKERPARAMETERS']._serialized_end=760
+  _globals['_CIRCUITBREAKEREVENT']._serialized_start=763
+  _globals['_CIRCUITBREAKEREVENT']._serialized_end=1076
+  _globals['_CREATEBREAKERREQUEST']._serialized_start=1078
+  _globals['_CREATEBREAKERREQUEST']._serialized_end=1185
+  _globals['_CREATEBREAKERRESPONSE']._serialized_start=1187
+  _globals['_CREATEBREAKERRESPONSE']._serialized_end=1279
+  _globals['_UPDATEBREAKERREQUEST']._serialized_start=1282
+  _globals['_UPDATEBREAKERREQUEST']._serialized_end=1441
+  _globals['_UPDATEBREAKERRESPONSE']._serialized_start=1444
+  _globals['_UPDATEBREAKERRESPONSE']._serialized_end=1581
+  _globals['_DELETEBREAKERREQUEST']._serialized_start=1583
+  _globals['_DELETEBREAKERREQUEST']._serialized_end=1664
+  _globals['_DELETEBREAKERRESPONSE']._serialized_start=1666
+  _globals['_DELETEBREAKERRESPONSE']._serialized_end=1712
+  _globals['_GETBREAKERREQUEST']._serialized_start=1714
+  _globals['_GETBREAKERREQUEST']._serialized_end=1787
+  _globals['_GETBREAKERRESPONSE']._serialized_start=1789
+  _globals['_GETBREAKERRESPONSE']._serialized_end=1855
+  _globals['_LISTBREAKERSREQUEST']._serialized_start=1857
+  _globals['_LISTBREAKERSREQUEST']._serialized_end=1956
+  _globals['_LISTBREAKERSRESPONSE']._serialized_start=1958
+  _globals['_LISTBREAKERSRESPONSE']._serialized_end=2052
+  _globals['_ENABLEBREAKERREQUEST']._serialized_start=2054
+  _globals['_ENABLEBREAKERREQUEST']._serialized_end=2135
+  _globals['_ENABLEBREAKERRESPONSE']._serialized_start=2138
+  _globals['_ENABLEBREAKERRESPONSE']._serialized_end=2275
+  _globals['_DISABLEBREAKERREQUEST']._serialized_start=2277
+  _globals['_DISABLEBREAKERREQUEST']._serialized_end=2359
+  _globals['_DISABLEBREAKERRESPONSE']._serialized_start=2362
+  _globals['_DISABLEBREAKERRESPONSE']._serialized_end=2500
+  _globals['_LISTBREAKEREVENTSREQUEST']._serialized_start=2502
+  _globals['_LISTBREAKEREVENTSREQUEST']._serialized_end=2606
+  _globals['_LISTBREAKEREVENTSRESPONSE']._serialized_start=2608
+  _globals['_LISTBREAKEREVENTSRESPONSE']._serialized_end=2710
+  _globals['_BREAKERSERVICE']._serialized_start=2713
+  _globals['_BREAKERSERVICE']._serialized_end=3557
 # @@protoc_insertion_point(module_scope)

@@ -24,31 +24,38 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from riskgate.v1 import admin_pb2 as riskgate_dot_v1_dot_admin__pb2
+from riskgate.v1 import rights_pb2 as riskgate_dot_v1_dot_rights__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18riskgate/v1/market.proto\x12\x0briskgate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17riskgate/v1/admin.proto\"\xdc\x01\n\rMarketContext\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x10\n\x03\x61tr\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x1d\n\x10volatility_index\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12\x0e\n\x06regime\x18\x04 \x01(\t\x12\x10\n\x03\x62id\x18\x05 \x01(\x01H\x02\x88\x01\x01\x12\x10\n\x03\x61sk\x18\x06 \x01(\x01H\x03\x88\x01\x01\x12)\n\x05\x61s_of\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\n\x04_atrB\x13\n\x11_volatility_indexB\x06\n\x04_bidB\x06\n\x04_ask\"\x83\x01\n\x0e\x43onversionRate\x12\x15\n\rfrom_currency\x18\x01 \x01(\t\x12\x13\n\x0bto_currency\x18\x02 \x01(\t\x12\x11\n\x04rate\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12)\n\x05\x61s_of\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x07\n\x05_rate\"\x8b\x01\n\x17MarketServicePutRequest\x12-\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x1a.riskgate.v1.MarketContextH\x00\x12+\n\x04rate\x18\x02 \x01(\x0b\x32\x1b.riskgate.v1.ConversionRateH\x00\x12\x0c\n\x04keep\x18\x03 \x01(\x08\x42\x06\n\x04item\"n\n\x18MarketServicePutResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x04\x12\x12\n\nsuperseded\x18\x02 \x01(\x04\x12,\n\x08outcomes\x18\x03 \x03(\x0e\x32\x1a.riskgate.v1.ChangeOutcome\"U\n\x19ListMarketContextsRequest\x12\x16\n\tpage_size\x18\x01 \x01(\rH\x00\x88\x01\x01\x12\x12\n\npage_token\x18\x02 \x01(\tB\x0c\n\n_page_size\"c\n\x1aListMarketContextsResponse\x12,\n\x08\x63ontexts\x18\x01 \x03(\x0b\x32\x1a.riskgate.v1.MarketContext\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"V\n\x1aListConversionRatesRequest\x12\x16\n\tpage_size\x18\x01 \x01(\rH\x00\x88\x01\x01\x12\x12\n\npage_token\x18\x02 \x01(\tB\x0c\n\n_page_size\"b\n\x1bListConversionRatesResponse\x12*\n\x05rates\x18\x01 \x03(\x0b\x32\x1b.riskgate.v1.ConversionRate\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xb6\x02\n\rMarketService\x12T\n\x03Put\x12$.riskgate.v1.MarketServicePutRequest\x1a%.riskgate.v1.MarketServicePutResponse(\x01\x12\x65\n\x12ListMarketContexts\x12&.riskgate.v1.ListMarketContextsRequest\x1a\'.riskgate.v1.ListMarketContextsResponse\x12h\n\x13ListConversionRates\x12\'.riskgate.v1.ListConversionRatesRequest\x1a(.riskgate.v1.ListConversionRatesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18riskgate/v1/market.proto\x12\x0briskgate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17riskgate/v1/admin.proto\x1a\x18riskgate/v1/rights.proto\"\xdc\x01\n\rMarketContext\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x10\n\x03\x61tr\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x1d\n\x10volatility_index\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12\x0e\n\x06regime\x18\x04 \x01(\t\x12\x10\n\x03\x62id\x18\x05 \x01(\x01H\x02\x88\x01\x01\x12\x10\n\x03\x61sk\x18\x06 \x01(\x01H\x03\x88\x01\x01\x12)\n\x05\x61s_of\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x06\n\x04_atrB\x13\n\x11_volatility_indexB\x06\n\x04_bidB\x06\n\x04_ask\"\x83\x01\n\x0e\x43onversionRate\x12\x15\n\rfrom_currency\x18\x01 \x01(\t\x12\x13\n\x0bto_currency\x18\x02 \x01(\t\x12\x11\n\x04rate\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12)\n\x05\x61s_of\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x07\n\x05_rate\"\x8b\x01\n\x17MarketServicePutRequest\x12-\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x1a.riskgate.v1.MarketContextH\x00\x12+\n\x04rate\x18\x02 \x01(\x0b\x32\x1b.riskgate.v1.ConversionRateH\x00\x12\x0c\n\x04keep\x18\x03 \x01(\x08\x42\x06\n\x04item\"n\n\x18MarketServicePutResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x04\x12\x12\n\nsuperseded\x18\x02 \x01(\x04\x12,\n\x08outcomes\x18\x03 \x03(\x0e\x32\x1a.riskgate.v1.ChangeOutcome\"U\n\x19ListMarketContextsRequest\x12\x16\n\tpage_size\x18\x01 \x01(\rH\x00\x88\x01\x01\x12\x12\n\npage_token\x18\x02 \x01(\tB\x0c\n\n_page_size\"c\n\x1aListMarketContextsResponse\x12,\n\x08\x63ontexts\x18\x01 \x03(\x0b\x32\x1a.riskgate.v1.MarketContext\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"V\n\x1aListConversionRatesRequest\x12\x16\n\tpage_size\x18\x01 \x01(\rH\x00\x88\x01\x01\x12\x12\n\npage_token\x18\x02 \x01(\tB\x0c\n\n_page_size\"b\n\x1bListConversionRatesResponse\x12*\n\x05rates\x18\x01 \x03(\x0b\x32\x1b.riskgate.v1.ConversionRate\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xde\x02\n\rMarketService\x12`\n\x03Put\x12$.riskgate.v1.MarketServicePutRequest\x1a%.riskgate.v1.MarketServicePutResponse\"\n\xa2\xbb\x18\x06\n\x02\x01\x02(\x01(\x01\x12s\n\x12ListMarketContexts\x12&.riskgate.v1.ListMarketContextsRequest\x1a\'.riskgate.v1.ListMarketContextsResponse\"\x0c\xa2\xbb\x18\x08\n\x04\x01\x02\x03\x04\x38\x02\x12v\n\x13ListConversionRates\x12\'.riskgate.v1.ListConversionRatesRequest\x1a(.riskgate.v1.ListConversionRatesResponse\"\x0c\xa2\xbb\x18\x08\n\x04\x01\x02\x03\x04\x38\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'riskgate.v1.market_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_MARKETCONTEXT']._serialized_start=100
-  _globals['_MARKETCONTEXT']._serialized_end=320
-  _globals['_CONVERSIONRATE']._serialized_start=323
-  _globals['_CONVERSIONRATE']._serialized_end=454
-  _globals['_MARKETSERVICEPUTREQUEST']._serialized_start=457
-  _globals['_MARKETSERVICEPUTREQUEST']._serialized_end=596
-  _globals['_MARKETSERVICEPUTRESPONSE']._serialized_start=598
-  _globals['_MARKETSERVICEPUTRESPONSE']._serialized_end=708
-  _globals['_LISTMARKETCONTEXTSREQUEST']._serialized_start=710
-  _globals['_LISTMARKETCONTEXTSREQUEST']._serialized_end=795
-  _globals['_LISTMARKETCONTEXTSRESPONSE']._serialized_start=797
-  _globals['_LISTMARKETCONTEXTSRESPONSE']._serialized_end=896
-  _globals['_LISTCONVERSIONRATESREQUEST']._serialized_start=898
-  _globals['_LISTCONVERSIONRATESREQUEST']._serialized_end=984
-  _globals['_LISTCONVERSIONRATESRESPONSE']._serialized_start=986
-  _globals['_LISTCONVERSIONRATESRESPONSE']._serialized_end=1084
-  _globals['_MARKETSERVICE']._serialized_start=1087
-  _globals['_MARKETSERVICE']._serialized_end=1397
+  _globals['_MARKETSERVICE'].methods_by_name['Put']._loaded_options = None
+  _globals['_MARKETSERVICE'].methods_by_name['Put']._serialized_options = b'\242\273\030\006\n\002\001\002(\001'
+  _globals['_MARKETSERVICE'].methods_by_name['ListMarketContexts']._loaded_options = None
+  _globals['_MARKETSERVICE'].methods_by_name['ListMarketContexts']._serialized_options = b'\242\273\030\010\n\004\001\002\003\0048\002'
+  _globals['_MARKETSERVICE'].methods_by_name['ListConversionRates']._loaded_options = None
+  _globals['_MARKETSERVICE'].methods_by_name['ListConversionRates']._serialized_options = b'\242\273\030\010\n\004\001\002\003\0048\002'
+  _globals['_MARKETCONTEXT']._serialized_start=126
+  _globals['_MARKETCONTEXT']._serialized_end=346
+  _globals['_CONVERSIONRATE']._serialized_start=349
+  _globals['_CONVERSIONRATE']._serialized_end=480
+  _globals['_MARKETSERVICEPUTREQUEST']._serialized_start=483
+  _globals['_MARKETSERVICEPUTREQUEST']._serialized_end=622
+  _globals['_MARKETSERVICEPUTRESPONSE']._serialized_start=624
+  _globals['_MARKETSERVICEPUTRESPONSE']._serialized_end=734
+  _globals['_LISTMARKETCONTEXTSREQUEST']._serialized_start=736
+  _globals['_LISTMARKETCONTEXTSREQUEST']._serialized_end=821
+  _globals['_LISTMARKETCONTEXTSRESPONSE']._serialized_start=823
+  _globals['_LISTMARKETCONTEXTSRESPONSE']._serialized_end=922
+  _globals['_LISTCONVERSIONRATESREQUEST']._serialized_start=924
+  _globals['_LISTCONVERSIONRATESREQUEST']._serialized_end=1010
+  _globals['_LISTCONVERSIONRATESRESPONSE']._serialized_start=1012
+  _globals['_LISTCONVERSIONRATESRESPONSE']._serialized_end=1110
+  _globals['_MARKETSERVICE']._serialized_start=1113
+  _globals['_MARKETSERVICE']._serialized_end=1463
 # @@protoc_insertion_point(module_scope)

@@ -2,6 +2,7 @@ import datetime
 
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from riskgate.v1 import admin_pb2 as _admin_pb2
+from riskgate.v1 import rights_pb2 as _rights_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -20,6 +21,12 @@ class ModelStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     MODEL_STATUS_ACTIVE: _ClassVar[ModelStatus]
     MODEL_STATUS_DEPRECATED: _ClassVar[ModelStatus]
     MODEL_STATUS_REJECTED: _ClassVar[ModelStatus]
+    MODEL_STATUS_TRAINING: _ClassVar[ModelStatus]
+    MODEL_STATUS_TRAINED: _ClassVar[ModelStatus]
+    MODEL_STATUS_SHADOW: _ClassVar[ModelStatus]
+    MODEL_STATUS_CANARY: _ClassVar[ModelStatus]
+    MODEL_STATUS_ARCHIVED: _ClassVar[ModelStatus]
+    MODEL_STATUS_REVOKED: _ClassVar[ModelStatus]
 MODEL_STATUS_UNSPECIFIED: ModelStatus
 MODEL_STATUS_REGISTERED: ModelStatus
 MODEL_STATUS_TESTING: ModelStatus
@@ -27,6 +34,12 @@ MODEL_STATUS_APPROVED: ModelStatus
 MODEL_STATUS_ACTIVE: ModelStatus
 MODEL_STATUS_DEPRECATED: ModelStatus
 MODEL_STATUS_REJECTED: ModelStatus
+MODEL_STATUS_TRAINING: ModelStatus
+MODEL_STATUS_TRAINED: ModelStatus
+MODEL_STATUS_SHADOW: ModelStatus
+MODEL_STATUS_CANARY: ModelStatus
+MODEL_STATUS_ARCHIVED: ModelStatus
+MODEL_STATUS_REVOKED: ModelStatus
 
 class ModelFile(_message.Message):
     __slots__ = ("name", "content")
@@ -84,17 +97,39 @@ class PushModelResponse(_message.Message):
     outcome: _admin_pb2.ChangeOutcome
     def __init__(self, model: _Optional[_Union[ModelVersion, _Mapping]] = ..., outcome: _Optional[_Union[_admin_pb2.ChangeOutcome, str]] = ...) -> None: ...
 
-class ApproveModelRequest(_message.Message):
-    __slots__ = ("purpose", "version", "digest", "note")
+class ProposeActivationRequest(_message.Message):
+    __slots__ = ("purpose", "version", "fallback_version", "expires_in_hours", "note")
     PURPOSE_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
-    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    FALLBACK_VERSION_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_IN_HOURS_FIELD_NUMBER: _ClassVar[int]
     NOTE_FIELD_NUMBER: _ClassVar[int]
     purpose: str
     version: str
-    digest: bytes
+    fallback_version: str
+    expires_in_hours: int
     note: _admin_pb2.ChangeNote
-    def __init__(self, purpose: _Optional[str] = ..., version: _Optional[str] = ..., digest: _Optional[bytes] = ..., note: _Optional[_Union[_admin_pb2.ChangeNote, _Mapping]] = ...) -> None: ...
+    def __init__(self, purpose: _Optional[str] = ..., version: _Optional[str] = ..., fallback_version: _Optional[str] = ..., expires_in_hours: _Optional[int] = ..., note: _Optional[_Union[_admin_pb2.ChangeNote, _Mapping]] = ...) -> None: ...
+
+class ProposeActivationResponse(_message.Message):
+    __slots__ = ("statement", "model")
+    STATEMENT_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    statement: bytes
+    model: ModelVersion
+    def __init__(self, statement: _Optional[bytes] = ..., model: _Optional[_Union[ModelVersion, _Mapping]] = ...) -> None: ...
+
+class ApproveModelRequest(_message.Message):
+    __slots__ = ("purpose", "version", "envelope", "note")
+    PURPOSE_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    ENVELOPE_FIELD_NUMBER: _ClassVar[int]
+    NOTE_FIELD_NUMBER: _ClassVar[int]
+    purpose: str
+    version: str
+    envelope: bytes
+    note: _admin_pb2.ChangeNote
+    def __init__(self, purpose: _Optional[str] = ..., version: _Optional[str] = ..., envelope: _Optional[bytes] = ..., note: _Optional[_Union[_admin_pb2.ChangeNote, _Mapping]] = ...) -> None: ...
 
 class ApproveModelResponse(_message.Message):
     __slots__ = ("model", "outcome")
@@ -105,16 +140,14 @@ class ApproveModelResponse(_message.Message):
     def __init__(self, model: _Optional[_Union[ModelVersion, _Mapping]] = ..., outcome: _Optional[_Union[_admin_pb2.ChangeOutcome, str]] = ...) -> None: ...
 
 class ActivateModelRequest(_message.Message):
-    __slots__ = ("purpose", "version", "serial", "note")
+    __slots__ = ("purpose", "version", "note")
     PURPOSE_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
-    SERIAL_FIELD_NUMBER: _ClassVar[int]
     NOTE_FIELD_NUMBER: _ClassVar[int]
     purpose: str
     version: str
-    serial: int
     note: _admin_pb2.ChangeNote
-    def __init__(self, purpose: _Optional[str] = ..., version: _Optional[str] = ..., serial: _Optional[int] = ..., note: _Optional[_Union[_admin_pb2.ChangeNote, _Mapping]] = ...) -> None: ...
+    def __init__(self, purpose: _Optional[str] = ..., version: _Optional[str] = ..., note: _Optional[_Union[_admin_pb2.ChangeNote, _Mapping]] = ...) -> None: ...
 
 class ActivateModelResponse(_message.Message):
     __slots__ = ("model", "outcome", "state_version")
@@ -127,14 +160,12 @@ class ActivateModelResponse(_message.Message):
     def __init__(self, model: _Optional[_Union[ModelVersion, _Mapping]] = ..., outcome: _Optional[_Union[_admin_pb2.ChangeOutcome, str]] = ..., state_version: _Optional[int] = ...) -> None: ...
 
 class RollbackModelRequest(_message.Message):
-    __slots__ = ("purpose", "note", "version")
+    __slots__ = ("purpose", "note")
     PURPOSE_FIELD_NUMBER: _ClassVar[int]
     NOTE_FIELD_NUMBER: _ClassVar[int]
-    VERSION_FIELD_NUMBER: _ClassVar[int]
     purpose: str
     note: _admin_pb2.ChangeNote
-    version: str
-    def __init__(self, purpose: _Optional[str] = ..., note: _Optional[_Union[_admin_pb2.ChangeNote, _Mapping]] = ..., version: _Optional[str] = ...) -> None: ...
+    def __init__(self, purpose: _Optional[str] = ..., note: _Optional[_Union[_admin_pb2.ChangeNote, _Mapping]] = ...) -> None: ...
 
 class RollbackModelResponse(_message.Message):
     __slots__ = ("model", "state_version")
@@ -143,6 +174,48 @@ class RollbackModelResponse(_message.Message):
     model: ModelVersion
     state_version: int
     def __init__(self, model: _Optional[_Union[ModelVersion, _Mapping]] = ..., state_version: _Optional[int] = ...) -> None: ...
+
+class MoveModelRequest(_message.Message):
+    __slots__ = ("purpose", "version", "status", "note")
+    PURPOSE_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    NOTE_FIELD_NUMBER: _ClassVar[int]
+    purpose: str
+    version: str
+    status: ModelStatus
+    note: _admin_pb2.ChangeNote
+    def __init__(self, purpose: _Optional[str] = ..., version: _Optional[str] = ..., status: _Optional[_Union[ModelStatus, str]] = ..., note: _Optional[_Union[_admin_pb2.ChangeNote, _Mapping]] = ...) -> None: ...
+
+class MoveModelResponse(_message.Message):
+    __slots__ = ("model", "outcome")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    model: ModelVersion
+    outcome: _admin_pb2.ChangeOutcome
+    def __init__(self, model: _Optional[_Union[ModelVersion, _Mapping]] = ..., outcome: _Optional[_Union[_admin_pb2.ChangeOutcome, str]] = ...) -> None: ...
+
+class RevokeModelRequest(_message.Message):
+    __slots__ = ("purpose", "version", "note")
+    PURPOSE_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    NOTE_FIELD_NUMBER: _ClassVar[int]
+    purpose: str
+    version: str
+    note: _admin_pb2.ChangeNote
+    def __init__(self, purpose: _Optional[str] = ..., version: _Optional[str] = ..., note: _Optional[_Union[_admin_pb2.ChangeNote, _Mapping]] = ...) -> None: ...
+
+class RevokeModelResponse(_message.Message):
+    __slots__ = ("model", "active", "outcome", "state_version")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    ACTIVE_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    STATE_VERSION_FIELD_NUMBER: _ClassVar[int]
+    model: ModelVersion
+    active: ModelVersion
+    outcome: _admin_pb2.ChangeOutcome
+    state_version: int
+    def __init__(self, model: _Optional[_Union[ModelVersion, _Mapping]] = ..., active: _Optional[_Union[ModelVersion, _Mapping]] = ..., outcome: _Optional[_Union[_admin_pb2.ChangeOutcome, str]] = ..., state_version: _Optional[int] = ...) -> None: ...
 
 class GetModelRequest(_message.Message):
     __slots__ = ("purpose", "version")
@@ -175,3 +248,79 @@ class ListModelsResponse(_message.Message):
     models: _containers.RepeatedCompositeFieldContainer[ModelVersion]
     next_page_token: str
     def __init__(self, models: _Optional[_Iterable[_Union[ModelVersion, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class DeploymentEvent(_message.Message):
+    __slots__ = ("event_id", "purpose", "version", "event", "status_before", "status_after", "serial", "identity", "reason", "occurred_at", "ledger_entry_id")
+    EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    PURPOSE_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    EVENT_FIELD_NUMBER: _ClassVar[int]
+    STATUS_BEFORE_FIELD_NUMBER: _ClassVar[int]
+    STATUS_AFTER_FIELD_NUMBER: _ClassVar[int]
+    SERIAL_FIELD_NUMBER: _ClassVar[int]
+    IDENTITY_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    OCCURRED_AT_FIELD_NUMBER: _ClassVar[int]
+    LEDGER_ENTRY_ID_FIELD_NUMBER: _ClassVar[int]
+    event_id: int
+    purpose: str
+    version: str
+    event: str
+    status_before: ModelStatus
+    status_after: ModelStatus
+    serial: int
+    identity: str
+    reason: str
+    occurred_at: _timestamp_pb2.Timestamp
+    ledger_entry_id: int
+    def __init__(self, event_id: _Optional[int] = ..., purpose: _Optional[str] = ..., version: _Optional[str] = ..., event: _Optional[str] = ..., status_before: _Optional[_Union[ModelStatus, str]] = ..., status_after: _Optional[_Union[ModelStatus, str]] = ..., serial: _Optional[int] = ..., identity: _Optional[str] = ..., reason: _Optional[str] = ..., occurred_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ledger_entry_id: _Optional[int] = ...) -> None: ...
+
+class ListDeploymentEventsRequest(_message.Message):
+    __slots__ = ("purpose", "version", "from_event_id", "page_size")
+    PURPOSE_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    FROM_EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    purpose: str
+    version: str
+    from_event_id: int
+    page_size: int
+    def __init__(self, purpose: _Optional[str] = ..., version: _Optional[str] = ..., from_event_id: _Optional[int] = ..., page_size: _Optional[int] = ...) -> None: ...
+
+class ListDeploymentEventsResponse(_message.Message):
+    __slots__ = ("events", "next_event_id")
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    events: _containers.RepeatedCompositeFieldContainer[DeploymentEvent]
+    next_event_id: int
+    def __init__(self, events: _Optional[_Iterable[_Union[DeploymentEvent, _Mapping]]] = ..., next_event_id: _Optional[int] = ...) -> None: ...
+
+class Replica(_message.Message):
+    __slots__ = ("shard", "address", "epoch", "model_digest", "model_serial", "policy_digest", "is_proven", "said_at")
+    SHARD_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    MODEL_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    MODEL_SERIAL_FIELD_NUMBER: _ClassVar[int]
+    POLICY_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    IS_PROVEN_FIELD_NUMBER: _ClassVar[int]
+    SAID_AT_FIELD_NUMBER: _ClassVar[int]
+    shard: str
+    address: str
+    epoch: int
+    model_digest: bytes
+    model_serial: int
+    policy_digest: bytes
+    is_proven: bool
+    said_at: _timestamp_pb2.Timestamp
+    def __init__(self, shard: _Optional[str] = ..., address: _Optional[str] = ..., epoch: _Optional[int] = ..., model_digest: _Optional[bytes] = ..., model_serial: _Optional[int] = ..., policy_digest: _Optional[bytes] = ..., is_proven: _Optional[bool] = ..., said_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class ListReplicasRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListReplicasResponse(_message.Message):
+    __slots__ = ("replicas",)
+    REPLICAS_FIELD_NUMBER: _ClassVar[int]
+    replicas: _containers.RepeatedCompositeFieldContainer[Replica]
+    def __init__(self, replicas: _Optional[_Iterable[_Union[Replica, _Mapping]]] = ...) -> None: ...

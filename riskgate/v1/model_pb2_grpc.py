@@ -39,6 +39,11 @@ class ModelServiceStub:
                 request_serializer=riskgate_dot_v1_dot_model__pb2.PushModelRequest.SerializeToString,
                 response_deserializer=riskgate_dot_v1_dot_model__pb2.PushModelResponse.FromString,
                 _registered_method=True)
+        self.ProposeActivation = channel.unary_unary(
+                '/riskgate.v1.ModelService/ProposeActivation',
+                request_serializer=riskgate_dot_v1_dot_model__pb2.ProposeActivationRequest.SerializeToString,
+                response_deserializer=riskgate_dot_v1_dot_model__pb2.ProposeActivationResponse.FromString,
+                _registered_method=True)
         self.ApproveModel = channel.unary_unary(
                 '/riskgate.v1.ModelService/ApproveModel',
                 request_serializer=riskgate_dot_v1_dot_model__pb2.ApproveModelRequest.SerializeToString,
@@ -54,6 +59,16 @@ class ModelServiceStub:
                 request_serializer=riskgate_dot_v1_dot_model__pb2.RollbackModelRequest.SerializeToString,
                 response_deserializer=riskgate_dot_v1_dot_model__pb2.RollbackModelResponse.FromString,
                 _registered_method=True)
+        self.MoveModel = channel.unary_unary(
+                '/riskgate.v1.ModelService/MoveModel',
+                request_serializer=riskgate_dot_v1_dot_model__pb2.MoveModelRequest.SerializeToString,
+                response_deserializer=riskgate_dot_v1_dot_model__pb2.MoveModelResponse.FromString,
+                _registered_method=True)
+        self.RevokeModel = channel.unary_unary(
+                '/riskgate.v1.ModelService/RevokeModel',
+                request_serializer=riskgate_dot_v1_dot_model__pb2.RevokeModelRequest.SerializeToString,
+                response_deserializer=riskgate_dot_v1_dot_model__pb2.RevokeModelResponse.FromString,
+                _registered_method=True)
         self.GetModel = channel.unary_unary(
                 '/riskgate.v1.ModelService/GetModel',
                 request_serializer=riskgate_dot_v1_dot_model__pb2.GetModelRequest.SerializeToString,
@@ -63,6 +78,16 @@ class ModelServiceStub:
                 '/riskgate.v1.ModelService/ListModels',
                 request_serializer=riskgate_dot_v1_dot_model__pb2.ListModelsRequest.SerializeToString,
                 response_deserializer=riskgate_dot_v1_dot_model__pb2.ListModelsResponse.FromString,
+                _registered_method=True)
+        self.ListDeploymentEvents = channel.unary_unary(
+                '/riskgate.v1.ModelService/ListDeploymentEvents',
+                request_serializer=riskgate_dot_v1_dot_model__pb2.ListDeploymentEventsRequest.SerializeToString,
+                response_deserializer=riskgate_dot_v1_dot_model__pb2.ListDeploymentEventsResponse.FromString,
+                _registered_method=True)
+        self.ListReplicas = channel.unary_unary(
+                '/riskgate.v1.ModelService/ListReplicas',
+                request_serializer=riskgate_dot_v1_dot_model__pb2.ListReplicasRequest.SerializeToString,
+                response_deserializer=riskgate_dot_v1_dot_model__pb2.ListReplicasResponse.FromString,
                 _registered_method=True)
 
 
@@ -76,21 +101,44 @@ class ModelServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ProposeActivation(self, request, context):
+        """Returns the statement to be signed by the approvers: this digest with the next serial, what it replaces, and what a
+        rollback goes back to. A new proposal for the version replaces the one before and its approvals.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ApproveModel(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Adds one person's signature of the proposed statement. FAILED_PRECONDITION when there is no such proposal.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ActivateModel(self, request, context):
-        """FAILED_PRECONDITION unless the version is approved.
+        """FAILED_PRECONDITION unless two people of two groups have signed the current proposal.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RollbackModel(self, request, context):
-        """FAILED_PRECONDITION when no earlier version has been active.
+        """Goes back to the fallback that the approval of the active version named. FAILED_PRECONDITION without an active one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def MoveModel(self, request, context):
+        """Moves a version that is not active along its lifecycle, as in registered → testing or deprecated → archived.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RevokeModel(self, request, context):
+        """Ends a version for good; when it is the active one, its fallback speaks from then on.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -109,6 +157,20 @@ class ModelServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListDeploymentEvents(self, request, context):
+        """Oldest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListReplicas(self, request, context):
+        """What each engine says it runs.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ModelServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -116,6 +178,11 @@ def add_ModelServiceServicer_to_server(servicer, server):
                     servicer.PushModel,
                     request_deserializer=riskgate_dot_v1_dot_model__pb2.PushModelRequest.FromString,
                     response_serializer=riskgate_dot_v1_dot_model__pb2.PushModelResponse.SerializeToString,
+            ),
+            'ProposeActivation': grpc.unary_unary_rpc_method_handler(
+                    servicer.ProposeActivation,
+                    request_deserializer=riskgate_dot_v1_dot_model__pb2.ProposeActivationRequest.FromString,
+                    response_serializer=riskgate_dot_v1_dot_model__pb2.ProposeActivationResponse.SerializeToString,
             ),
             'ApproveModel': grpc.unary_unary_rpc_method_handler(
                     servicer.ApproveModel,
@@ -132,6 +199,16 @@ def add_ModelServiceServicer_to_server(servicer, server):
                     request_deserializer=riskgate_dot_v1_dot_model__pb2.RollbackModelRequest.FromString,
                     response_serializer=riskgate_dot_v1_dot_model__pb2.RollbackModelResponse.SerializeToString,
             ),
+            'MoveModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.MoveModel,
+                    request_deserializer=riskgate_dot_v1_dot_model__pb2.MoveModelRequest.FromString,
+                    response_serializer=riskgate_dot_v1_dot_model__pb2.MoveModelResponse.SerializeToString,
+            ),
+            'RevokeModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevokeModel,
+                    request_deserializer=riskgate_dot_v1_dot_model__pb2.RevokeModelRequest.FromString,
+                    response_serializer=riskgate_dot_v1_dot_model__pb2.RevokeModelResponse.SerializeToString,
+            ),
             'GetModel': grpc.unary_unary_rpc_method_handler(
                     servicer.GetModel,
                     request_deserializer=riskgate_dot_v1_dot_model__pb2.GetModelRequest.FromString,
@@ -141,6 +218,16 @@ def add_ModelServiceServicer_to_server(servicer, server):
                     servicer.ListModels,
                     request_deserializer=riskgate_dot_v1_dot_model__pb2.ListModelsRequest.FromString,
                     response_serializer=riskgate_dot_v1_dot_model__pb2.ListModelsResponse.SerializeToString,
+            ),
+            'ListDeploymentEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDeploymentEvents,
+                    request_deserializer=riskgate_dot_v1_dot_model__pb2.ListDeploymentEventsRequest.FromString,
+                    response_serializer=riskgate_dot_v1_dot_model__pb2.ListDeploymentEventsResponse.SerializeToString,
+            ),
+            'ListReplicas': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListReplicas,
+                    request_deserializer=riskgate_dot_v1_dot_model__pb2.ListReplicasRequest.FromString,
+                    response_serializer=riskgate_dot_v1_dot_model__pb2.ListReplicasResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -170,6 +257,33 @@ class ModelService:
             '/riskgate.v1.ModelService/PushModel',
             riskgate_dot_v1_dot_model__pb2.PushModelRequest.SerializeToString,
             riskgate_dot_v1_dot_model__pb2.PushModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ProposeActivation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/riskgate.v1.ModelService/ProposeActivation',
+            riskgate_dot_v1_dot_model__pb2.ProposeActivationRequest.SerializeToString,
+            riskgate_dot_v1_dot_model__pb2.ProposeActivationResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -262,6 +376,60 @@ class ModelService:
             _registered_method=True)
 
     @staticmethod
+    def MoveModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/riskgate.v1.ModelService/MoveModel',
+            riskgate_dot_v1_dot_model__pb2.MoveModelRequest.SerializeToString,
+            riskgate_dot_v1_dot_model__pb2.MoveModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevokeModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/riskgate.v1.ModelService/RevokeModel',
+            riskgate_dot_v1_dot_model__pb2.RevokeModelRequest.SerializeToString,
+            riskgate_dot_v1_dot_model__pb2.RevokeModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def GetModel(request,
             target,
             options=(),
@@ -305,6 +473,60 @@ class ModelService:
             '/riskgate.v1.ModelService/ListModels',
             riskgate_dot_v1_dot_model__pb2.ListModelsRequest.SerializeToString,
             riskgate_dot_v1_dot_model__pb2.ListModelsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDeploymentEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/riskgate.v1.ModelService/ListDeploymentEvents',
+            riskgate_dot_v1_dot_model__pb2.ListDeploymentEventsRequest.SerializeToString,
+            riskgate_dot_v1_dot_model__pb2.ListDeploymentEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListReplicas(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/riskgate.v1.ModelService/ListReplicas',
+            riskgate_dot_v1_dot_model__pb2.ListReplicasRequest.SerializeToString,
+            riskgate_dot_v1_dot_model__pb2.ListReplicasResponse.FromString,
             options,
             channel_credentials,
             insecure,

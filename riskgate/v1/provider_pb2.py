@@ -24,42 +24,51 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from riskgate.v1 import admin_pb2 as riskgate_dot_v1_dot_admin__pb2
+from riskgate.v1 import rights_pb2 as riskgate_dot_v1_dot_rights__pb2
 from riskgate.v1 import types_pb2 as riskgate_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ariskgate/v1/provider.proto\x12\x0briskgate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17riskgate/v1/admin.proto\x1a\x17riskgate/v1/types.proto\"\xe7\x01\n\x08Provider\x12\x13\n\x0bprovider_id\x18\x01 \x01(\t\x12\x30\n\rprovider_type\x18\x02 \x01(\x0e\x32\x19.riskgate.v1.ProviderType\x12\x1e\n\x11performance_score\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12-\n\x07\x66igures\x18\x04 \x01(\x0b\x32\x1c.riskgate.v1.ProviderFigures\x12/\n\x0bscore_as_of\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x14\n\x12_performance_score\"\x9b\x04\n\x0fProviderFigures\x12\x15\n\x08win_rate\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x19\n\x0cmax_drawdown\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12!\n\x14reward_to_risk_ratio\x18\x03 \x01(\x01H\x02\x88\x01\x01\x12\x1f\n\x12sl_compliance_rate\x18\x04 \x01(\x01H\x03\x88\x01\x01\x12,\n\x0bscore_trend\x18\x05 \x01(\x0e\x32\x17.riskgate.v1.ScoreTrend\x12\x1a\n\rtotal_signals\x18\x06 \x01(\rH\x04\x88\x01\x01\x12\x1c\n\x0fwinning_signals\x18\x07 \x01(\rH\x05\x88\x01\x01\x12\x1b\n\x0elosing_signals\x18\x08 \x01(\rH\x06\x88\x01\x01\x12\x19\n\x0c\x61vg_slippage\x18\t \x01(\x01H\x07\x88\x01\x01\x12\x19\n\x0cmax_slippage\x18\n \x01(\x01H\x08\x88\x01\x01\x12\x1b\n\x0e\x61vg_latency_ms\x18\x0b \x01(\rH\t\x88\x01\x01\x42\x0b\n\t_win_rateB\x0f\n\r_max_drawdownB\x17\n\x15_reward_to_risk_ratioB\x15\n\x13_sl_compliance_rateB\x10\n\x0e_total_signalsB\x12\n\x10_winning_signalsB\x11\n\x0f_losing_signalsB\x0f\n\r_avg_slippageB\x0f\n\r_max_slippageB\x11\n\x0f_avg_latency_ms\"\x94\x02\n\x0eProviderMetric\x12\x13\n\x0bprovider_id\x18\x01 \x01(\t\x12\x30\n\rprovider_type\x18\x02 \x01(\x0e\x32\x19.riskgate.v1.ProviderType\x12\x14\n\x0cperiod_start\x18\x03 \x01(\t\x12\x12\n\nperiod_end\x18\x04 \x01(\t\x12,\n\x0bperiod_type\x18\x05 \x01(\x0e\x32\x17.riskgate.v1.PeriodType\x12-\n\x07\x66igures\x18\x06 \x01(\x0b\x32\x1c.riskgate.v1.ProviderFigures\x12\x1e\n\x11performance_score\x18\x07 \x01(\x01H\x00\x88\x01\x01\x42\x14\n\x12_performance_score\"d\n\x12PutProviderRequest\x12\'\n\x08provider\x18\x01 \x01(\x0b\x32\x15.riskgate.v1.Provider\x12%\n\x04note\x18\x02 \x01(\x0b\x32\x17.riskgate.v1.ChangeNote\"\x82\x01\n\x13PutProviderResponse\x12\'\n\x08provider\x18\x01 \x01(\x0b\x32\x15.riskgate.v1.Provider\x12+\n\x07outcome\x18\x02 \x01(\x0e\x32\x1a.riskgate.v1.ChangeOutcome\x12\x15\n\rstate_version\x18\x03 \x01(\x04\"[\n\x12GetProviderRequest\x12\x13\n\x0bprovider_id\x18\x01 \x01(\t\x12\x30\n\rprovider_type\x18\x02 \x01(\x0e\x32\x19.riskgate.v1.ProviderType\">\n\x13GetProviderResponse\x12\'\n\x08provider\x18\x01 \x01(\x0b\x32\x15.riskgate.v1.Provider\"P\n\x14ListProvidersRequest\x12\x16\n\tpage_size\x18\x01 \x01(\rH\x00\x88\x01\x01\x12\x12\n\npage_token\x18\x02 \x01(\tB\x0c\n\n_page_size\"Z\n\x15ListProvidersResponse\x12(\n\tproviders\x18\x01 \x03(\x0b\x32\x15.riskgate.v1.Provider\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"p\n\x19PutProviderMetricsRequest\x12,\n\x07metrics\x18\x01 \x03(\x0b\x32\x1b.riskgate.v1.ProviderMetric\x12%\n\x04note\x18\x02 \x01(\x0b\x32\x17.riskgate.v1.ChangeNote\"m\n\x1aPutProviderMetricsResponse\x12\x0f\n\x07written\x18\x01 \x01(\r\x12\x11\n\tunchanged\x18\x02 \x01(\r\x12\x14\n\x0cscores_moved\x18\x03 \x01(\r\x12\x15\n\rstate_version\x18\x04 \x01(\x04*k\n\nScoreTrend\x12\x1b\n\x17SCORE_TREND_UNSPECIFIED\x10\x00\x12\x12\n\x0eSCORE_TREND_UP\x10\x01\x12\x16\n\x12SCORE_TREND_STABLE\x10\x02\x12\x14\n\x10SCORE_TREND_DOWN\x10\x03*q\n\nPeriodType\x12\x1b\n\x17PERIOD_TYPE_UNSPECIFIED\x10\x00\x12\x15\n\x11PERIOD_TYPE_DAILY\x10\x01\x12\x16\n\x12PERIOD_TYPE_WEEKLY\x10\x02\x12\x17\n\x13PERIOD_TYPE_MONTHLY\x10\x03\x32\xf4\x02\n\x0fProviderService\x12P\n\x0bPutProvider\x12\x1f.riskgate.v1.PutProviderRequest\x1a .riskgate.v1.PutProviderResponse\x12P\n\x0bGetProvider\x12\x1f.riskgate.v1.GetProviderRequest\x1a .riskgate.v1.GetProviderResponse\x12V\n\rListProviders\x12!.riskgate.v1.ListProvidersRequest\x1a\".riskgate.v1.ListProvidersResponse\x12\x65\n\x12PutProviderMetrics\x12&.riskgate.v1.PutProviderMetricsRequest\x1a\'.riskgate.v1.PutProviderMetricsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ariskgate/v1/provider.proto\x12\x0briskgate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17riskgate/v1/admin.proto\x1a\x18riskgate/v1/rights.proto\x1a\x17riskgate/v1/types.proto\"\xe7\x01\n\x08Provider\x12\x13\n\x0bprovider_id\x18\x01 \x01(\t\x12\x30\n\rprovider_type\x18\x02 \x01(\x0e\x32\x19.riskgate.v1.ProviderType\x12\x1e\n\x11performance_score\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12-\n\x07\x66igures\x18\x04 \x01(\x0b\x32\x1c.riskgate.v1.ProviderFigures\x12/\n\x0bscore_as_of\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x14\n\x12_performance_score\"\x9b\x04\n\x0fProviderFigures\x12\x15\n\x08win_rate\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x19\n\x0cmax_drawdown\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12!\n\x14reward_to_risk_ratio\x18\x03 \x01(\x01H\x02\x88\x01\x01\x12\x1f\n\x12sl_compliance_rate\x18\x04 \x01(\x01H\x03\x88\x01\x01\x12,\n\x0bscore_trend\x18\x05 \x01(\x0e\x32\x17.riskgate.v1.ScoreTrend\x12\x1a\n\rtotal_signals\x18\x06 \x01(\rH\x04\x88\x01\x01\x12\x1c\n\x0fwinning_signals\x18\x07 \x01(\rH\x05\x88\x01\x01\x12\x1b\n\x0elosing_signals\x18\x08 \x01(\rH\x06\x88\x01\x01\x12\x19\n\x0c\x61vg_slippage\x18\t \x01(\x01H\x07\x88\x01\x01\x12\x19\n\x0cmax_slippage\x18\n \x01(\x01H\x08\x88\x01\x01\x12\x1b\n\x0e\x61vg_latency_ms\x18\x0b \x01(\rH\t\x88\x01\x01\x42\x0b\n\t_win_rateB\x0f\n\r_max_drawdownB\x17\n\x15_reward_to_risk_ratioB\x15\n\x13_sl_compliance_rateB\x10\n\x0e_total_signalsB\x12\n\x10_winning_signalsB\x11\n\x0f_losing_signalsB\x0f\n\r_avg_slippageB\x0f\n\r_max_slippageB\x11\n\x0f_avg_latency_ms\"\x94\x02\n\x0eProviderMetric\x12\x13\n\x0bprovider_id\x18\x01 \x01(\t\x12\x30\n\rprovider_type\x18\x02 \x01(\x0e\x32\x19.riskgate.v1.ProviderType\x12\x14\n\x0cperiod_start\x18\x03 \x01(\t\x12\x12\n\nperiod_end\x18\x04 \x01(\t\x12,\n\x0bperiod_type\x18\x05 \x01(\x0e\x32\x17.riskgate.v1.PeriodType\x12-\n\x07\x66igures\x18\x06 \x01(\x0b\x32\x1c.riskgate.v1.ProviderFigures\x12\x1e\n\x11performance_score\x18\x07 \x01(\x01H\x00\x88\x01\x01\x42\x14\n\x12_performance_score\"d\n\x12PutProviderRequest\x12\'\n\x08provider\x18\x01 \x01(\x0b\x32\x15.riskgate.v1.Provider\x12%\n\x04note\x18\x02 \x01(\x0b\x32\x17.riskgate.v1.ChangeNote\"\x82\x01\n\x13PutProviderResponse\x12\'\n\x08provider\x18\x01 \x01(\x0b\x32\x15.riskgate.v1.Provider\x12+\n\x07outcome\x18\x02 \x01(\x0e\x32\x1a.riskgate.v1.ChangeOutcome\x12\x15\n\rstate_version\x18\x03 \x01(\x04\"[\n\x12GetProviderRequest\x12\x13\n\x0bprovider_id\x18\x01 \x01(\t\x12\x30\n\rprovider_type\x18\x02 \x01(\x0e\x32\x19.riskgate.v1.ProviderType\">\n\x13GetProviderResponse\x12\'\n\x08provider\x18\x01 \x01(\x0b\x32\x15.riskgate.v1.Provider\"P\n\x14ListProvidersRequest\x12\x16\n\tpage_size\x18\x01 \x01(\rH\x00\x88\x01\x01\x12\x12\n\npage_token\x18\x02 \x01(\tB\x0c\n\n_page_size\"Z\n\x15ListProvidersResponse\x12(\n\tproviders\x18\x01 \x03(\x0b\x32\x15.riskgate.v1.Provider\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"p\n\x19PutProviderMetricsRequest\x12,\n\x07metrics\x18\x01 \x03(\x0b\x32\x1b.riskgate.v1.ProviderMetric\x12%\n\x04note\x18\x02 \x01(\x0b\x32\x17.riskgate.v1.ChangeNote\"m\n\x1aPutProviderMetricsResponse\x12\x0f\n\x07written\x18\x01 \x01(\r\x12\x11\n\tunchanged\x18\x02 \x01(\r\x12\x14\n\x0cscores_moved\x18\x03 \x01(\r\x12\x15\n\rstate_version\x18\x04 \x01(\x04*k\n\nScoreTrend\x12\x1b\n\x17SCORE_TREND_UNSPECIFIED\x10\x00\x12\x12\n\x0eSCORE_TREND_UP\x10\x01\x12\x16\n\x12SCORE_TREND_STABLE\x10\x02\x12\x14\n\x10SCORE_TREND_DOWN\x10\x03*q\n\nPeriodType\x12\x1b\n\x17PERIOD_TYPE_UNSPECIFIED\x10\x00\x12\x15\n\x11PERIOD_TYPE_DAILY\x10\x01\x12\x16\n\x12PERIOD_TYPE_WEEKLY\x10\x02\x12\x17\n\x13PERIOD_TYPE_MONTHLY\x10\x03\x32\xa5\x03\n\x0fProviderService\x12\\\n\x0bPutProvider\x12\x1f.riskgate.v1.PutProviderRequest\x1a .riskgate.v1.PutProviderResponse\"\n\xa2\xbb\x18\x06\n\x02\x01\x02(\x01\x12\\\n\x0bGetProvider\x12\x1f.riskgate.v1.GetProviderRequest\x1a .riskgate.v1.GetProviderResponse\"\n\xa2\xbb\x18\x06\n\x04\x01\x02\x03\x04\x12\x63\n\rListProviders\x12!.riskgate.v1.ListProvidersRequest\x1a\".riskgate.v1.ListProvidersResponse\"\x0b\xa2\xbb\x18\x07\n\x03\x01\x02\x04\x38\x02\x12q\n\x12PutProviderMetrics\x12&.riskgate.v1.PutProviderMetricsRequest\x1a\'.riskgate.v1.PutProviderMetricsResponse\"\n\xa2\xbb\x18\x06\n\x02\x01\x02(\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'riskgate.v1.provider_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SCORETREND']._serialized_start=1972
-  _globals['_SCORETREND']._serialized_end=2079
-  _globals['_PERIODTYPE']._serialized_start=2081
-  _globals['_PERIODTYPE']._serialized_end=2194
-  _globals['_PROVIDER']._serialized_start=127
-  _globals['_PROVIDER']._serialized_end=358
-  _globals['_PROVIDERFIGURES']._serialized_start=361
-  _globals['_PROVIDERFIGURES']._serialized_end=900
-  _globals['_PROVIDERMETRIC']._serialized_start=903
-  _globals['_PROVIDERMETRIC']._serialized_end=1179
-  _globals['_PUTPROVIDERREQUEST']._serialized_start=1181
-  _globals['_PUTPROVIDERREQUEST']._serialized_end=1281
-  _globals['_PUTPROVIDERRESPONSE']._serialized_start=1284
-  _globals['_PUTPROVIDERRESPONSE']._serialized_end=1414
-  _globals['_GETPROVIDERREQUEST']._serialized_start=1416
-  _globals['_GETPROVIDERREQUEST']._serialized_end=1507
-  _globals['_GETPROVIDERRESPONSE']._serialized_start=1509
-  _globals['_GETPROVIDERRESPONSE']._serialized_end=1571
-  _globals['_LISTPROVIDERSREQUEST']._serialized_start=1573
-  _globals['_LISTPROVIDERSREQUEST']._serialized_end=1653
-  _globals['_LISTPROVIDERSRESPONSE']._serialized_start=1655
-  _globals['_LISTPROVIDERSRESPONSE']._serialized_end=1745
-  _globals['_PUTPROVIDERMETRICSREQUEST']._serialized_start=1747
-  _globals['_PUTPROVIDERMETRICSREQUEST']._serialized_end=1859
-  _globals['_PUTPROVIDERMETRICSRESPONSE']._serialized_start=1861
-  _globals['_PUTPROVIDERMETRICSRESPONSE']._serialized_end=1970
-  _globals['_PROVIDERSERVICE']._serialized_start=2197
-  _globals['_PROVIDERSERVICE']._serialized_end=2569
+  _globals['_PROVIDERSERVICE'].methods_by_name['PutProvider']._loaded_options = None
+  _globals['_PROVIDERSERVICE'].methods_by_name['PutProvider']._serialized_options = b'\242\273\030\006\n\002\001\002(\001'
+  _globals['_PROVIDERSERVICE'].methods_by_name['GetProvider']._loaded_options = None
+  _globals['_PROVIDERSERVICE'].methods_by_name['GetProvider']._serialized_options = b'\242\273\030\006\n\004\001\002\003\004'
+  _globals['_PROVIDERSERVICE'].methods_by_name['ListProviders']._loaded_options = None
+  _globals['_PROVIDERSERVICE'].methods_by_name['ListProviders']._serialized_options = b'\242\273\030\007\n\003\001\002\0048\002'
+  _globals['_PROVIDERSERVICE'].methods_by_name['PutProviderMetrics']._loaded_options = None
+  _globals['_PROVIDERSERVICE'].methods_by_name['PutProviderMetrics']._serialized_options = b'\242\273\030\006\n\002\001\002(\001'
+  _globals['_SCORETREND']._serialized_start=1998
+  _globals['_SCORETREND']._serialized_end=2105
+  _globals['_PERIODTYPE']._serialized_start=2107
+  _globals['_PERIODTYPE']._serialized_end=2220
+  _globals['_PROVIDER']._serialized_start=153
+  _globals['_PROVIDER']._serialized_end=384
+  _globals['_PROVIDERFIGURES']._serialized_start=387
+  _globals['_PROVIDERFIGURES']._serialized_end=926
+  _globals['_PROVIDERMETRIC']._serialized_start=929
+  _globals['_PROVIDERMETRIC']._serialized_end=1205
+  _globals['_PUTPROVIDERREQUEST']._serialized_start=1207
+  _globals['_PUTPROVIDERREQUEST']._serialized_end=1307
+  _globals['_PUTPROVIDERRESPONSE']._serialized_start=1310
+  _globals['_PUTPROVIDERRESPONSE']._serialized_end=1440
+  _globals['_GETPROVIDERREQUEST']._serialized_start=1442
+  _globals['_GETPROVIDERREQUEST']._serialized_end=1533
+  _globals['_GETPROVIDERRESPONSE']._serialized_start=1535
+  _globals['_GETPROVIDERRESPONSE']._serialized_end=1597
+  _globals['_LISTPROVIDERSREQUEST']._serialized_start=1599
+  _globals['_LISTPROVIDERSREQUEST']._serialized_end=1679
+  _globals['_LISTPROVIDERSRESPONSE']._serialized_start=1681
+  _globals['_LISTPROVIDERSRESPONSE']._serialized_end=1771
+  _globals['_PUTPROVIDERMETRICSREQUEST']._serialized_start=1773
+  _globals['_PUTPROVIDERMETRICSREQUEST']._serialized_end=1885
+  _globals['_PUTPROVIDERMETRICSRESPONSE']._serialized_start=1887
+  _globals['_PUTPROVIDERMETRICSRESPONSE']._serialized_end=1996
+  _globals['_PROVIDERSERVICE']._serialized_start=2223
+  _globals['_PROVIDERSERVICE']._serialized_end=2644
 # @@protoc_insertion_point(module_scope)

@@ -24,52 +24,69 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from riskgate.v1 import admin_pb2 as riskgate_dot_v1_dot_admin__pb2
+from riskgate.v1 import rights_pb2 as riskgate_dot_v1_dot_rights__pb2
 from riskgate.v1 import types_pb2 as riskgate_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1briskgate/v1/reference.proto\x12\x0briskgate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17riskgate/v1/admin.proto\x1a\x17riskgate/v1/types.proto\"\xf6\x03\n\nInstrument\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x10\n\x08\x65xchange\x18\x02 \x01(\t\x12\x15\n\rbase_currency\x18\x03 \x01(\t\x12\x16\n\x0equote_currency\x18\x04 \x01(\t\x12\x16\n\ttick_size\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x15\n\x08pip_size\x18\x06 \x01(\x01H\x01\x88\x01\x01\x12\x17\n\ntick_value\x18\x07 \x01(\x01H\x02\x88\x01\x01\x12\x15\n\x08lot_step\x18\x08 \x01(\x01H\x03\x88\x01\x01\x12\x14\n\x07min_lot\x18\t \x01(\x01H\x04\x88\x01\x01\x12\x14\n\x07max_lot\x18\n \x01(\x01H\x05\x88\x01\x01\x12\x1a\n\rcontract_size\x18\x0b \x01(\x01H\x06\x88\x01\x01\x12\"\n\x15\x64\x65\x66\x61ult_slippage_pips\x18\x0c \x01(\x01H\x07\x88\x01\x01\x12\x1f\n\x12\x63ommission_per_lot\x18\r \x01(\x01H\x08\x88\x01\x01\x12\x19\n\x11\x63orrelation_group\x18\x0e \x01(\tB\x0c\n\n_tick_sizeB\x0b\n\t_pip_sizeB\r\n\x0b_tick_valueB\x0b\n\t_lot_stepB\n\n\x08_min_lotB\n\n\x08_max_lotB\x10\n\x0e_contract_sizeB\x18\n\x16_default_slippage_pipsB\x15\n\x13_commission_per_lot\"\xed\x02\n\x07\x41\x63\x63ount\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x10\n\x08\x63urrency\x18\x02 \x01(\t\x12\x13\n\x06\x65quity\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x1f\n\x12reservation_ttl_ms\x18\x04 \x01(\x04H\x01\x88\x01\x01\x12 \n\x13\x61llow_new_providers\x18\x05 \x01(\x08H\x02\x88\x01\x01\x12\x10\n\x08timezone\x18\x06 \x01(\t\x12\x30\n\rtrading_state\x18\x07 \x01(\x0e\x32\x19.riskgate.v1.TradingState\x12\x1e\n\x11\x65quity_max_age_ms\x18\x08 \x01(\x04H\x03\x88\x01\x01\x12\x30\n\x0c\x65quity_as_of\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampB\t\n\x07_equityB\x15\n\x13_reservation_ttl_msB\x16\n\x14_allow_new_providersB\x14\n\x12_equity_max_age_ms\"j\n\x14PutInstrumentRequest\x12+\n\ninstrument\x18\x01 \x01(\x0b\x32\x17.riskgate.v1.Instrument\x12%\n\x04note\x18\x02 \x01(\x0b\x32\x17.riskgate.v1.ChangeNote\"\x88\x01\n\x15PutInstrumentResponse\x12+\n\ninstrument\x18\x01 \x01(\x0b\x32\x17.riskgate.v1.Instrument\x12+\n\x07outcome\x18\x02 \x01(\x0e\x32\x1a.riskgate.v1.ChangeOutcome\x12\x15\n\rstate_version\x18\x03 \x01(\x04\"&\n\x14GetInstrumentRequest\x12\x0e\n\x06symbol\x18\x01 \x01(\t\"D\n\x15GetInstrumentResponse\x12+\n\ninstrument\x18\x01 \x01(\x0b\x32\x17.riskgate.v1.Instrument\"R\n\x16ListInstrumentsRequest\x12\x16\n\tpage_size\x18\x01 \x01(\rH\x00\x88\x01\x01\x12\x12\n\npage_token\x18\x02 \x01(\tB\x0c\n\n_page_size\"`\n\x17ListInstrumentsResponse\x12,\n\x0binstruments\x18\x01 \x03(\x0b\x32\x17.riskgate.v1.Instrument\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"P\n\x17\x44\x65leteInstrumentRequest\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12%\n\x04note\x18\x02 \x01(\x0b\x32\x17.riskgate.v1.ChangeNote\"1\n\x18\x44\x65leteInstrumentResponse\x12\x15\n\rstate_version\x18\x01 \x01(\x04\"a\n\x11PutAccountRequest\x12%\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x14.riskgate.v1.Account\x12%\n\x04note\x18\x02 \x01(\x0b\x32\x17.riskgate.v1.ChangeNote\"\x7f\n\x12PutAccountResponse\x12%\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x14.riskgate.v1.Account\x12+\n\x07outcome\x18\x02 \x01(\x0e\x32\x1a.riskgate.v1.ChangeOutcome\x12\x15\n\rstate_version\x18\x03 \x01(\x04\"\'\n\x11GetAccountRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\";\n\x12GetAccountResponse\x12%\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x14.riskgate.v1.Account\"O\n\x13ListAccountsRequest\x12\x16\n\tpage_size\x18\x01 \x01(\rH\x00\x88\x01\x01\x12\x12\n\npage_token\x18\x02 \x01(\tB\x0c\n\n_page_size\"W\n\x14ListAccountsResponse\x12&\n\x08\x61\x63\x63ounts\x18\x01 \x03(\x0b\x32\x14.riskgate.v1.Account\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"Q\n\x14\x44\x65leteAccountRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12%\n\x04note\x18\x02 \x01(\x0b\x32\x17.riskgate.v1.ChangeNote\".\n\x15\x44\x65leteAccountResponse\x12\x15\n\rstate_version\x18\x01 \x01(\x04\x32\xcc\x05\n\x10ReferenceService\x12V\n\rPutInstrument\x12!.riskgate.v1.PutInstrumentRequest\x1a\".riskgate.v1.PutInstrumentResponse\x12V\n\rGetInstrument\x12!.riskgate.v1.GetInstrumentRequest\x1a\".riskgate.v1.GetInstrumentResponse\x12\\\n\x0fListInstruments\x12#.riskgate.v1.ListInstrumentsRequest\x1a$.riskgate.v1.ListInstrumentsResponse\x12_\n\x10\x44\x65leteInstrument\x12$.riskgate.v1.DeleteInstrumentRequest\x1a%.riskgate.v1.DeleteInstrumentResponse\x12M\n\nPutAccount\x12\x1e.riskgate.v1.PutAccountRequest\x1a\x1f.riskgate.v1.PutAccountResponse\x12M\n\nGetAccount\x12\x1e.riskgate.v1.GetAccountRequest\x1a\x1f.riskgate.v1.GetAccountResponse\x12S\n\x0cListAccounts\x12 .riskgate.v1.ListAccountsRequest\x1a!.riskgate.v1.ListAccountsResponse\x12V\n\rDeleteAccount\x12!.riskgate.v1.DeleteAccountRequest\x1a\".riskgate.v1.DeleteAccountResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1briskgate/v1/reference.proto\x12\x0briskgate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17riskgate/v1/admin.proto\x1a\x18riskgate/v1/rights.proto\x1a\x17riskgate/v1/types.proto\"\xf6\x03\n\nInstrument\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x10\n\x08\x65xchange\x18\x02 \x01(\t\x12\x15\n\rbase_currency\x18\x03 \x01(\t\x12\x16\n\x0equote_currency\x18\x04 \x01(\t\x12\x16\n\ttick_size\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x15\n\x08pip_size\x18\x06 \x01(\x01H\x01\x88\x01\x01\x12\x17\n\ntick_value\x18\x07 \x01(\x01H\x02\x88\x01\x01\x12\x15\n\x08lot_step\x18\x08 \x01(\x01H\x03\x88\x01\x01\x12\x14\n\x07min_lot\x18\t \x01(\x01H\x04\x88\x01\x01\x12\x14\n\x07max_lot\x18\n \x01(\x01H\x05\x88\x01\x01\x12\x1a\n\rcontract_size\x18\x0b \x01(\x01H\x06\x88\x01\x01\x12\"\n\x15\x64\x65\x66\x61ult_slippage_pips\x18\x0c \x01(\x01H\x07\x88\x01\x01\x12\x1f\n\x12\x63ommission_per_lot\x18\r \x01(\x01H\x08\x88\x01\x01\x12\x19\n\x11\x63orrelation_group\x18\x0e \x01(\tB\x0c\n\n_tick_sizeB\x0b\n\t_pip_sizeB\r\n\x0b_tick_valueB\x0b\n\t_lot_stepB\n\n\x08_min_lotB\n\n\x08_max_lotB\x10\n\x0e_contract_sizeB\x18\n\x16_default_slippage_pipsB\x15\n\x13_commission_per_lot\"\xed\x02\n\x07\x41\x63\x63ount\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x10\n\x08\x63urrency\x18\x02 \x01(\t\x12\x13\n\x06\x65quity\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x1f\n\x12reservation_ttl_ms\x18\x04 \x01(\x04H\x01\x88\x01\x01\x12 \n\x13\x61llow_new_providers\x18\x05 \x01(\x08H\x02\x88\x01\x01\x12\x10\n\x08timezone\x18\x06 \x01(\t\x12\x30\n\rtrading_state\x18\x07 \x01(\x0e\x32\x19.riskgate.v1.TradingState\x12\x1e\n\x11\x65quity_max_age_ms\x18\x08 \x01(\x04H\x03\x88\x01\x01\x12\x30\n\x0c\x65quity_as_of\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampB\t\n\x07_equityB\x15\n\x13_reservation_ttl_msB\x16\n\x14_allow_new_providersB\x14\n\x12_equity_max_age_ms\"j\n\x14PutInstrumentRequest\x12+\n\ninstrument\x18\x01 \x01(\x0b\x32\x17.riskgate.v1.Instrument\x12%\n\x04note\x18\x02 \x01(\x0b\x32\x17.riskgate.v1.ChangeNote\"\x88\x01\n\x15PutInstrumentResponse\x12+\n\ninstrument\x18\x01 \x01(\x0b\x32\x17.riskgate.v1.Instrument\x12+\n\x07outcome\x18\x02 \x01(\x0e\x32\x1a.riskgate.v1.ChangeOutcome\x12\x15\n\rstate_version\x18\x03 \x01(\x04\"&\n\x14GetInstrumentRequest\x12\x0e\n\x06symbol\x18\x01 \x01(\t\"D\n\x15GetInstrumentResponse\x12+\n\ninstrument\x18\x01 \x01(\x0b\x32\x17.riskgate.v1.Instrument\"R\n\x16ListInstrumentsRequest\x12\x16\n\tpage_size\x18\x01 \x01(\rH\x00\x88\x01\x01\x12\x12\n\npage_token\x18\x02 \x01(\tB\x0c\n\n_page_size\"`\n\x17ListInstrumentsResponse\x12,\n\x0binstruments\x18\x01 \x03(\x0b\x32\x17.riskgate.v1.Instrument\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"P\n\x17\x44\x65leteInstrumentRequest\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12%\n\x04note\x18\x02 \x01(\x0b\x32\x17.riskgate.v1.ChangeNote\"1\n\x18\x44\x65leteInstrumentResponse\x12\x15\n\rstate_version\x18\x01 \x01(\x04\"a\n\x11PutAccountRequest\x12%\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x14.riskgate.v1.Account\x12%\n\x04note\x18\x02 \x01(\x0b\x32\x17.riskgate.v1.ChangeNote\"\x7f\n\x12PutAccountResponse\x12%\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x14.riskgate.v1.Account\x12+\n\x07outcome\x18\x02 \x01(\x0e\x32\x1a.riskgate.v1.ChangeOutcome\x12\x15\n\rstate_version\x18\x03 \x01(\x04\"\'\n\x11GetAccountRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\";\n\x12GetAccountResponse\x12%\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x14.riskgate.v1.Account\"O\n\x13ListAccountsRequest\x12\x16\n\tpage_size\x18\x01 \x01(\rH\x00\x88\x01\x01\x12\x12\n\npage_token\x18\x02 \x01(\tB\x0c\n\n_page_size\"W\n\x14ListAccountsResponse\x12&\n\x08\x61\x63\x63ounts\x18\x01 \x03(\x0b\x32\x14.riskgate.v1.Account\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"Q\n\x14\x44\x65leteAccountRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12%\n\x04note\x18\x02 \x01(\x0b\x32\x17.riskgate.v1.ChangeNote\".\n\x15\x44\x65leteAccountResponse\x12\x15\n\rstate_version\x18\x01 \x01(\x04\x32\xc0\x06\n\x10ReferenceService\x12\x62\n\rPutInstrument\x12!.riskgate.v1.PutInstrumentRequest\x1a\".riskgate.v1.PutInstrumentResponse\"\n\xa2\xbb\x18\x06\n\x02\x01\x02(\x01\x12\x62\n\rGetInstrument\x12!.riskgate.v1.GetInstrumentRequest\x1a\".riskgate.v1.GetInstrumentResponse\"\n\xa2\xbb\x18\x06\n\x04\x01\x02\x03\x04\x12j\n\x0fListInstruments\x12#.riskgate.v1.ListInstrumentsRequest\x1a$.riskgate.v1.ListInstrumentsResponse\"\x0c\xa2\xbb\x18\x08\n\x04\x01\x02\x03\x04\x38\x02\x12m\n\x10\x44\x65leteInstrument\x12$.riskgate.v1.DeleteInstrumentRequest\x1a%.riskgate.v1.DeleteInstrumentResponse\"\x0c\xa2\xbb\x18\x08\n\x02\x01\x02 \x01(\x01\x12Y\n\nPutAccount\x12\x1e.riskgate.v1.PutAccountRequest\x1a\x1f.riskgate.v1.PutAccountResponse\"\n\xa2\xbb\x18\x06\n\x02\x01\x02(\x01\x12\x65\n\nGetAccount\x12\x1e.riskgate.v1.GetAccountRequest\x1a\x1f.riskgate.v1.GetAccountResponse\"\x16\xa2\xbb\x18\x12\n\x04\x01\x02\x03\x04\x32\naccount_id\x12\x61\n\x0cListAccounts\x12 .riskgate.v1.ListAccountsRequest\x1a!.riskgate.v1.ListAccountsResponse\"\x0c\xa2\xbb\x18\x08\n\x04\x01\x02\x03\x04\x38\x02\x12\x64\n\rDeleteAccount\x12!.riskgate.v1.DeleteAccountRequest\x1a\".riskgate.v1.DeleteAccountResponse\"\x0c\xa2\xbb\x18\x08\n\x02\x01\x02 \x01(\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'riskgate.v1.reference_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_INSTRUMENT']._serialized_start=128
-  _globals['_INSTRUMENT']._serialized_end=630
-  _globals['_ACCOUNT']._serialized_start=633
-  _globals['_ACCOUNT']._serialized_end=998
-  _globals['_PUTINSTRUMENTREQUEST']._serialized_start=1000
-  _globals['_PUTINSTRUMENTREQUEST']._serialized_end=1106
-  _globals['_PUTINSTRUMENTRESPONSE']._serialized_start=1109
-  _globals['_PUTINSTRUMENTRESPONSE']._serialized_end=1245
-  _globals['_GETINSTRUMENTREQUEST']._serialized_start=1247
-  _globals['_GETINSTRUMENTREQUEST']._serialized_end=1285
-  _globals['_GETINSTRUMENTRESPONSE']._serialized_start=1287
-  _globals['_GETINSTRUMENTRESPONSE']._serialized_end=1355
-  _globals['_LISTINSTRUMENTSREQUEST']._serialized_start=1357
-  _globals['_LISTINSTRUMENTSREQUEST']._serialized_end=1439
-  _globals['_LISTINSTRUMENTSRESPONSE']._serialized_start=1441
-  _globals['_LISTINSTRUMENTSRESPONSE']._serialized_end=1537
-  _globals['_DELETEINSTRUMENTREQUEST']._serialized_start=1539
-  _globals['_DELETEINSTRUMENTREQUEST']._serialized_end=1619
-  _globals['_DELETEINSTRUMENTRESPONSE']._serialized_start=1621
-  _globals['_DELETEINSTRUMENTRESPONSE']._serialized_end=1670
-  _globals['_PUTACCOUNTREQUEST']._serialized_start=1672
-  _globals['_PUTACCOUNTREQUEST']._serialized_end=1769
-  _globals['_PUTACCOUNTRESPONSE']._serialized_start=1771
-  _globals['_PUTACCOUNTRESPONSE']._serialized_end=1898
-  _globals['_GETACCOUNTREQUEST']._serialized_start=1900
-  _globals['_GETACCOUNTREQUEST']._serialized_end=1939
-  _globals['_GETACCOUNTRESPONSE']._serialized_start=1941
-  _globals['_GETACCOUNTRESPONSE']._serialized_end=2000
-  _globals['_LISTACCOUNTSREQUEST']._serialized_start=2002
-  _globals['_LISTACCOUNTSREQUEST']._serialized_end=2081
-  _globals['_LISTACCOUNTSRESPONSE']._serialized_start=2083
-  _globals['_LISTACCOUNTSRESPONSE']._serialized_end=2170
-  _globals['_DELETEACCOUNTREQUEST']._serialized_start=2172
-  _globals['_DELETEACCOUNTREQUEST']._serialized_end=2253
-  _globals['_DELETEACCOUNTRESPONSE']._serialized_start=2255
-  _globals['_DELETEACCOUNTRESPONSE']._serialized_end=2301
-  _globals['_REFERENCESERVICE']._serialized_start=2304
-  _globals['_REFERENCESERVICE']._serialized_end=3020
+  _globals['_REFERENCESERVICE'].methods_by_name['PutInstrument']._loaded_options = None
+  _globals['_REFERENCESERVICE'].methods_by_name['PutInstrument']._serialized_options = b'\242\273\030\006\n\002\001\002(\001'
+  _globals['_REFERENCESERVICE'].methods_by_name['GetInstrument']._loaded_options = None
+  _globals['_REFERENCESERVICE'].methods_by_name['GetInstrument']._serialized_options = b'\242\273\030\006\n\004\001\002\003\004'
+  _globals['_REFERENCESERVICE'].methods_by_name['ListInstruments']._loaded_options = None
+  _globals['_REFERENCESERVICE'].methods_by_name['ListInstruments']._serialized_options = b'\242\273\030\010\n\004\001\002\003\0048\002'
+  _globals['_REFERENCESERVICE'].methods_by_name['DeleteInstrument']._loaded_options = None
+  _globals['_REFERENCESERVICE'].methods_by_name['DeleteInstrument']._serialized_options = b'\242\273\030\010\n\002\001\002 \001(\001'
+  _globals['_REFERENCESERVICE'].methods_by_name['PutAccount']._loaded_options = None
+  _globals['_REFERENCESERVICE'].methods_by_name['PutAccount']._serialized_options = b'\242\273\030\006\n\002\001\002(\001'
+  _globals['_REFERENCESERVICE'].methods_by_name['GetAccount']._loaded_options = None
+  _globals['_REFERENCESERVICE'].methods_by_name['GetAccount']._serialized_options = b'\242\273\030\022\n\004\001\002\003\0042\naccount_id'
+  _globals['_REFERENCESERVICE'].methods_by_name['ListAccounts']._loaded_options = None
+  _globals['_REFERENCESERVICE'].methods_by_name['ListAccounts']._serialized_options = b'\242\273\030\010\n\004\001\002\003\0048\002'
+  _globals['_REFERENCESERVICE'].methods_by_name['DeleteAccount']._loaded_options = None
+  _globals['_REFERENCESERVICE'].methods_by_name['DeleteAccount']._serialized_options = b'\242\273\030\010\n\002\001\002 \001(\001'
+  _globals['_INSTRUMENT']._serialized_start=154
+  _globals['_INSTRUMENT']._serialized_end=656
+  _globals['_ACCOUNT']._serialized_start=659
+  _globals['_ACCOUNT']._serialized_end=1024
+  _globals['_PUTINSTRUMENTREQUEST']._serialized_start=1026
+  _globals['_PUTINSTRUMENTREQUEST']._serialized_end=1132
+  _globals['_PUTINSTRUMENTRESPONSE']._serialized_start=1135
+  _globals['_PUTINSTRUMENTRESPONSE']._serialized_end=1271
+  _globals['_GETINSTRUMENTREQUEST']._serialized_start=1273
+  _globals['_GETINSTRUMENTREQUEST']._serialized_end=1311
+  _globals['_GETINSTRUMENTRESPONSE']._serialized_start=1313
+  _globals['_GETINSTRUMENTRESPONSE']._serialized_end=1381
+  _globals['_LISTINSTRUMENTSREQUEST']._serialized_start=1383
+  _globals['_LISTINSTRUMENTSREQUEST']._serialized_end=1465
+  _globals['_LISTINSTRUMENTSRESPONSE']._serialized_start=1467
+  _globals['_LISTINSTRUMENTSRESPONSE']._serialized_end=1563
+  _globals['_DELETEINSTRUMENTREQUEST']._serialized_start=1565
+  _globals['_DELETEINSTRUMENTREQUEST']._serialized_end=1645
+  _globals['_DELETEINSTRUMENTRESPONSE']._serialized_start=1647
+  _globals['_DELETEINSTRUMENTRESPONSE']._serialized_end=1696
+  _globals['_PUTACCOUNTREQUEST']._serialized_start=1698
+  _globals['_PUTACCOUNTREQUEST']._serialized_end=1795
+  _globals['_PUTACCOUNTRESPONSE']._serialized_start=1797
+  _globals['_PUTACCOUNTRESPONSE']._serialized_end=1924
+  _globals['_GETACCOUNTREQUEST']._serialized_start=1926
+  _globals['_GETACCOUNTREQUEST']._serialized_end=1965
+  _globals['_GETACCOUNTRESPONSE']._serialized_start=1967
+  _globals['_GETACCOUNTRESPONSE']._serialized_end=2026
+  _globals['_LISTACCOUNTSREQUEST']._serialized_start=2028
+  _globals['_LISTACCOUNTSREQUEST']._serialized_end=2107
+  _globals['_LISTACCOUNTSRESPONSE']._serialized_start=2109
+  _globals['_LISTACCOUNTSRESPONSE']._serialized_end=2196
+  _globals['_DELETEACCOUNTREQUEST']._serialized_start=2198
+  _globals['_DELETEACCOUNTREQUEST']._serialized_end=2279
+  _globals['_DELETEACCOUNTRESPONSE']._serialized_start=2281
+  _globals['_DELETEACCOUNTRESPONSE']._serialized_end=2327
+  _globals['_REFERENCESERVICE']._serialized_start=2330
+  _globals['_REFERENCESERVICE']._serialized_end=3162
 # @@protoc_insertion_point(module_scope)

@@ -24,9 +24,10 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from riskgate.v1 import admin_pb2 as riskgate_dot_v1_dot_admin__pb2
+from riskgate.v1 import rights_pb2 as riskgate_dot_v1_dot_rights__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1driskgate/v1/risk_config.proto\x12\x0briskgate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17riskgate/v1/admin.proto\"\x8e\x0b\n\x11RiskConfiguration\x12\x11\n\tconfig_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12-\n position_max_drawdown_percentage\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12.\n!position_trailing_stop_multiplier\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12*\n\x1d\x64\x61ily_max_drawdown_percentage\x18\x05 \x01(\x01H\x02\x88\x01\x01\x12+\n\x1eweekly_max_drawdown_percentage\x18\x06 \x01(\x01H\x03\x88\x01\x01\x12,\n\x1fmonthly_max_drawdown_percentage\x18\x07 \x01(\x01H\x04\x88\x01\x01\x12)\n\x1cmax_position_size_percentage\x18\x08 \x01(\x01H\x05\x88\x01\x01\x12/\n\"max_correlated_exposure_percentage\x18\t \x01(\x01H\x06\x88\x01\x01\x12&\n\x19risk_per_trade_percentage\x18\n \x01(\x01H\x07\x88\x01\x01\x12)\n\x1cvolatility_adjustment_factor\x18\x0b \x01(\x01H\x08\x88\x01\x01\x12\\\n\x18market_regime_thresholds\x18\x0c \x03(\x0b\x32:.riskgate.v1.RiskConfiguration.MarketRegimeThresholdsEntry\x12\'\n\x1a\x63ooling_off_period_minutes\x18\r \x01(\rH\t\x88\x01\x01\x12\'\n\x1a\x63onsecutive_loss_threshold\x18\x0e \x01(\rH\n\x88\x01\x01\x12\x16\n\tis_active\x18\x0f \x01(\x08H\x0b\x88\x01\x01\x12<\n\x0esymbol_configs\x18\x10 \x03(\x0b\x32$.riskgate.v1.SymbolRiskConfiguration\x12\x19\n\x0cmax_leverage\x18\x11 \x01(\x01H\x0c\x88\x01\x01\x12\x1f\n\x12min_provider_score\x18\x12 \x01(\x01H\r\x88\x01\x01\x12\x0f\n\x07version\x18\x13 \x01(\x04\x12.\n\ncreated_at\x18\x14 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\x15 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a[\n\x1bMarketRegimeThresholdsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12+\n\x05value\x18\x02 \x01(\x0b\x32\x1c.riskgate.v1.RegimeThreshold:\x02\x38\x01\x42#\n!_position_max_drawdown_percentageB$\n\"_position_trailing_stop_multiplierB \n\x1e_daily_max_drawdown_percentageB!\n\x1f_weekly_max_drawdown_percentageB\"\n _monthly_max_drawdown_percentageB\x1f\n\x1d_max_position_size_percentageB%\n#_max_correlated_exposure_percentageB\x1c\n\x1a_risk_per_trade_percentageB\x1f\n\x1d_volatility_adjustment_factorB\x1d\n\x1b_cooling_off_period_minutesB\x1d\n\x1b_consecutive_loss_thresholdB\x0c\n\n_is_activeB\x0f\n\r_max_leverageB\x15\n\x13_min_provider_score\"\xcd\x02\n\x17SymbolRiskConfiguration\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12)\n\x1cmax_position_size_percentage\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x19\n\x0cmax_leverage\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12-\n position_max_drawdown_percentage\x18\x04 \x01(\x01H\x02\x88\x01\x01\x12&\n\x19risk_per_trade_percentage\x18\x05 \x01(\x01H\x03\x88\x01\x01\x12\x10\n\x08override\x18\x06 \x01(\x08\x42\x1f\n\x1d_max_position_size_percentageB\x0f\n\r_max_leverageB#\n!_position_max_drawdown_percentageB\x1c\n\x1a_risk_per_trade_percentage\"H\n\x0fRegimeThreshold\x12\x17\n\nmultiplier\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\r\n\x05\x62lock\x18\x02 \x01(\x08\x42\r\n\x0b_multiplier\"~\n\x1e\x43reateRiskConfigurationRequest\x12\x35\n\rconfiguration\x18\x01 \x01(\x0b\x32\x1e.riskgate.v1.RiskConfiguration\x12%\n\x04note\x18\x02 \x01(\x0b\x32\x17.riskgate.v1.ChangeNote\"o\n\x1f\x43reateRiskConfigurationResponse\x12\x35\n\rconfiguration\x18\x01 \x01(\x0b\x32\x1e.riskgate.v1.RiskConfiguration\x12\x15\n\rstate_version\x18\x02 \x01(\x04\"\xb2\x01\n\x1eUpdateRiskConfigurationRequest\x12\x35\n\rconfiguration\x18\x01 \x01(\x0b\x32\x1e.riskgate.v1.RiskConfiguration\x12\x1d\n\x10\x65xpected_version\x18\x02 \x01(\x04H\x00\x88\x01\x01\x12%\n\x04note\x18\x03 \x01(\x0b\x32\x17.riskgate.v1.ChangeNoteB\x13\n\x11_expected_version\"\x9c\x01\n\x1fUpdateRiskConfigurationResponse\x12\x35\n\rconfiguration\x18\x01 \x01(\x0b\x32\x1e.riskgate.v1.RiskConfiguration\x12+\n\x07outcome\x18\x02 \x01(\x0e\x32\x1a.riskgate.v1.ChangeOutcome\x12\x15\n\rstate_version\x18\x03 \x01(\x04\"D\n\x1bGetRiskConfigurationRequest\x12\x11\n\tconfig_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\"U\n\x1cGetRiskConfigurationResponse\x12\x35\n\rconfiguration\x18\x01 \x01(\x0b\x32\x1e.riskgate.v1.RiskConfiguration\"m\n\x1dListRiskConfigurationsRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x16\n\tpage_size\x18\x02 \x01(\rH\x00\x88\x01\x01\x12\x12\n\npage_token\x18\x03 \x01(\tB\x0c\n\n_page_size\"q\n\x1eListRiskConfigurationsResponse\x12\x36\n\x0e\x63onfigurations\x18\x01 \x03(\x0b\x32\x1e.riskgate.v1.RiskConfiguration\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"n\n\x1e\x44\x65leteRiskConfigurationRequest\x12\x11\n\tconfig_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12%\n\x04note\x18\x03 \x01(\x0b\x32\x17.riskgate.v1.ChangeNote\"8\n\x1f\x44\x65leteRiskConfigurationResponse\x12\x15\n\rstate_version\x18\x01 \x01(\x04\x32\xd5\x04\n\x11RiskConfigService\x12t\n\x17\x43reateRiskConfiguration\x12+.riskgate.v1.CreateRiskConfigurationRequest\x1a,.riskgate.v1.CreateRiskConfigurationResponse\x12t\n\x17UpdateRiskConfiguration\x12+.riskgate.v1.UpdateRiskConfigurationRequest\x1a,.riskgate.v1.UpdateRiskConfigurationResponse\x12k\n\x14GetRiskConfiguration\x12(.riskgate.v1.GetRiskConfigurationRequest\x1a).riskgate.v1.GetRiskConfigurationResponse\x12q\n\x16ListRiskConfigurations\x12*.riskgate.v1.ListRiskConfigurationsRequest\x1a+.riskgate.v1.ListRiskConfigurationsResponse\x12t\n\x17\x44\x65leteRiskConfiguration\x12+.riskgate.v1.DeleteRiskConfigurationRequest\x1a,.riskgate.v1.DeleteRiskConfigurationResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1driskgate/v1/risk_config.proto\x12\x0briskgate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17riskgate/v1/admin.proto\x1a\x18riskgate/v1/rights.proto\"\x8e\x0b\n\x11RiskConfiguration\x12\x11\n\tconfig_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12-\n position_max_drawdown_percentage\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12.\n!position_trailing_stop_multiplier\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12*\n\x1d\x64\x61ily_max_drawdown_percentage\x18\x05 \x01(\x01H\x02\x88\x01\x01\x12+\n\x1eweekly_max_drawdown_percentage\x18\x06 \x01(\x01H\x03\x88\x01\x01\x12,\n\x1fmonthly_max_drawdown_percentage\x18\x07 \x01(\x01H\x04\x88\x01\x01\x12)\n\x1cmax_position_size_percentage\x18\x08 \x01(\x01H\x05\x88\x01\x01\x12/\n\"max_correlated_exposure_percentage\x18\t \x01(\x01H\x06\x88\x01\x01\x12&\n\x19risk_per_trade_percentage\x18\n \x01(\x01H\x07\x88\x01\x01\x12)\n\x1cvolatility_adjustment_factor\x18\x0b \x01(\x01H\x08\x88\x01\x01\x12\\\n\x18market_regime_thresholds\x18\x0c \x03(\x0b\x32:.riskgate.v1.RiskConfiguration.MarketRegimeThresholdsEntry\x12\'\n\x1a\x63ooling_off_period_minutes\x18\r \x01(\rH\t\x88\x01\x01\x12\'\n\x1a\x63onsecutive_loss_threshold\x18\x0e \x01(\rH\n\x88\x01\x01\x12\x16\n\tis_active\x18\x0f \x01(\x08H\x0b\x88\x01\x01\x12<\n\x0esymbol_configs\x18\x10 \x03(\x0b\x32$.riskgate.v1.SymbolRiskConfiguration\x12\x19\n\x0cmax_leverage\x18\x11 \x01(\x01H\x0c\x88\x01\x01\x12\x1f\n\x12min_provider_score\x18\x12 \x01(\x01H\r\x88\x01\x01\x12\x0f\n\x07version\x18\x13 \x01(\x04\x12.\n\ncreated_at\x18\x14 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\x15 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a[\n\x1bMarketRegimeThresholdsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12+\n\x05value\x18\x02 \x01(\x0b\x32\x1c.riskgate.v1.RegimeThreshold:\x02\x38\x01\x42#\n!_position_max_drawdown_percentageB$\n\"_position_trailing_stop_multiplierB \n\x1e_daily_max_drawdown_percentageB!\n\x1f_weekly_max_drawdown_percentageB\"\n _monthly_max_drawdown_percentageB\x1f\n\x1d_max_position_size_percentageB%\n#_max_correlated_exposure_percentageB\x1c\n\x1a_risk_per_trade_percentageB\x1f\n\x1d_volatility_adjustment_factorB\x1d\n\x1b_cooling_off_period_minutesB\x1d\n\x1b_consecutive_loss_thresholdB\x0c\n\n_is_activeB\x0f\n\r_max_leverageB\x15\n\x13_min_provider_score\"\xcd\x02\n\x17SymbolRiskConfiguration\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12)\n\x1cmax_position_size_percentage\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x19\n\x0cmax_leverage\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12-\n position_max_drawdown_percentage\x18\x04 \x01(\x01H\x02\x88\x01\x01\x12&\n\x19risk_per_trade_percentage\x18\x05 \x01(\x01H\x03\x88\x01\x01\x12\x10\n\x08override\x18\x06 \x01(\x08\x42\x1f\n\x1d_max_position_size_percentageB\x0f\n\r_max_leverageB#\n!_position_max_drawdown_percentageB\x1c\n\x1a_risk_per_trade_percentage\"H\n\x0fRegimeThreshold\x12\x17\n\nmultiplier\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\r\n\x05\x62lock\x18\x02 \x01(\x08\x42\r\n\x0b_multiplier\"~\n\x1e\x43reateRiskConfigurationRequest\x12\x35\n\rconfiguration\x18\x01 \x01(\x0b\x32\x1e.riskgate.v1.RiskConfiguration\x12%\n\x04note\x18\x02 \x01(\x0b\x32\x17.riskgate.v1.ChangeNote\"o\n\x1f\x43reateRiskConfigurationResponse\x12\x35\n\rconfiguration\x18\x01 \x01(\x0b\x32\x1e.riskgate.v1.RiskConfiguration\x12\x15\n\rstate_version\x18\x02 \x01(\x04\"\xb2\x01\n\x1eUpdateRiskConfigurationRequest\x12\x35\n\rconfiguration\x18\x01 \x01(\x0b\x32\x1e.riskgate.v1.RiskConfiguration\x12\x1d\n\x10\x65xpected_version\x18\x02 \x01(\x04H\x00\x88\x01\x01\x12%\n\x04note\x18\x03 \x01(\x0b\x32\x17.riskgate.v1.ChangeNoteB\x13\n\x11_expected_version\"\x9c\x01\n\x1fUpdateRiskConfigurationResponse\x12\x35\n\rconfiguration\x18\x01 \x01(\x0b\x32\x1e.riskgate.v1.RiskConfiguration\x12+\n\x07outcome\x18\x02 \x01(\x0e\x32\x1a.riskgate.v1.ChangeOutcome\x12\x15\n\rstate_version\x18\x03 \x01(\x04\"D\n\x1bGetRiskConfigurationRequest\x12\x11\n\tconfig_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\"U\n\x1cGetRiskConfigurationResponse\x12\x35\n\rconfiguration\x18\x01 \x01(\x0b\x32\x1e.riskgate.v1.RiskConfiguration\"m\n\x1dListRiskConfigurationsRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x16\n\tpage_size\x18\x02 \x01(\rH\x00\x88\x01\x01\x12\x12\n\npage_token\x18\x03 \x01(\tB\x0c\n\n_page_size\"q\n\x1eListRiskConfigurationsResponse\x12\x36\n\x0e\x63onfigurations\x18\x01 \x03(\x0b\x32\x1e.riskgate.v1.RiskConfiguration\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"n\n\x1e\x44\x65leteRiskConfigurationRequest\x12\x11\n\tconfig_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12%\n\x04note\x18\x03 \x01(\x0b\x32\x17.riskgate.v1.ChangeNote\"8\n\x1f\x44\x65leteRiskConfigurationResponse\x12\x15\n\rstate_version\x18\x01 \x01(\x04\x32\xb6\x05\n\x11RiskConfigService\x12\x82\x01\n\x17\x43reateRiskConfiguration\x12+.riskgate.v1.CreateRiskConfigurationRequest\x1a,.riskgate.v1.CreateRiskConfigurationResponse\"\x0c\xa2\xbb\x18\x08\n\x02\x01\x02 \x01(\x01\x12\x82\x01\n\x17UpdateRiskConfiguration\x12+.riskgate.v1.UpdateRiskConfigurationRequest\x1a,.riskgate.v1.UpdateRiskConfigurationResponse\"\x0c\xa2\xbb\x18\x08\n\x02\x01\x02 \x01(\x01\x12\x83\x01\n\x14GetRiskConfiguration\x12(.riskgate.v1.GetRiskConfigurationRequest\x1a).riskgate.v1.GetRiskConfigurationResponse\"\x16\xa2\xbb\x18\x12\n\x04\x01\x02\x03\x04\x32\naccount_id\x12\x8b\x01\n\x16ListRiskConfigurations\x12*.riskgate.v1.ListRiskConfigurationsRequest\x1a+.riskgate.v1.ListRiskConfigurationsResponse\"\x18\xa2\xbb\x18\x14\n\x04\x01\x02\x03\x04\x32\naccount_id8\x02\x12\x82\x01\n\x17\x44\x65leteRiskConfiguration\x12+.riskgate.v1.DeleteRiskConfigurationRequest\x1a,.riskgate.v1.DeleteRiskConfigurationResponse\"\x0c\xa2\xbb\x18\x08\n\x02\x01\x02 \x01(\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,34 +36,44 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_RISKCONFIGURATION_MARKETREGIMETHRESHOLDSENTRY']._loaded_options = None
   _globals['_RISKCONFIGURATION_MARKETREGIMETHRESHOLDSENTRY']._serialized_options = b'8\001'
-  _globals['_RISKCONFIGURATION']._serialized_start=105
-  _globals['_RISKCONFIGURATION']._serialized_end=1527
-  _globals['_RISKCONFIGURATION_MARKETREGIMETHRESHOLDSENTRY']._serialized_start=1005
-  _globals['_RISKCONFIGURATION_MARKETREGIMETHRESHOLDSENTRY']._serialized_end=1096
-  _globals['_SYMBOLRISKCONFIGURATION']._serialized_start=1530
-  _globals['_SYMBOLRISKCONFIGURATION']._serialized_end=1863
-  _globals['_REGIMETHRESHOLD']._serialized_start=1865
-  _globals['_REGIMETHRESHOLD']._serialized_end=1937
-  _globals['_CREATERISKCONFIGURATIONREQUEST']._serialized_start=1939
-  _globals['_CREATERISKCONFIGURATIONREQUEST']._serialized_end=2065
-  _globals['_CREATERISKCONFIGURATIONRESPONSE']._serialized_start=2067
-  _globals['_CREATERISKCONFIGURATIONRESPONSE']._serialized_end=2178
-  _globals['_UPDATERISKCONFIGURATIONREQUEST']._serialized_start=2181
-  _globals['_UPDATERISKCONFIGURATIONREQUEST']._serialized_end=2359
-  _globals['_UPDATERISKCONFIGURATIONRESPONSE']._serialized_start=2362
-  _globals['_UPDATERISKCONFIGURATIONRESPONSE']._serialized_end=2518
-  _globals['_GETRISKCONFIGURATIONREQUEST']._serialized_start=2520
-  _globals['_GETRISKCONFIGURATIONREQUEST']._serialized_end=2588
-  _globals['_GETRISKCONFIGURATIONRESPONSE']._serialized_start=2590
-  _globals['_GETRISKCONFIGURATIONRESPONSE']._serialized_end=2675
-  _globals['_LISTRISKCONFIGURATIONSREQUEST']._serialized_start=2677
-  _globals['_LISTRISKCONFIGURATIONSREQUEST']._serialized_end=2786
-  _globals['_LISTRISKCONFIGURATIONSRESPONSE']._serialized_start=2788
-  _globals['_LISTRISKCONFIGURATIONSRESPONSE']._serialized_end=2901
-  _globals['_DELETERISKCONFIGURATIONREQUEST']._serialized_start=2903
-  _globals['_DELETERISKCONFIGURATIONREQUEST']._serialized_end=3013
-  _globals['_DELETERISKCONFIGURATIONRESPONSE']._serialized_start=3015
-  _globals['_DELETERISKCONFIGURATIONRESPONSE']._serialized_end=3071
-  _globals['_RISKCONFIGSERVICE']._serialized_start=3074
-  _globals['_RISKCONFIGSERVICE']._serialized_end=3671
+  _globals['_RISKCONFIGSERVICE'].methods_by_name['CreateRiskConfiguration']._loaded_options = None
+  _globals['_RISKCONFIGSERVICE'].methods_by_name['CreateRiskConfiguration']._serialized_options = b'\242\273\030\010\n\002\001\002 \001(\001'
+  _globals['_RISKCONFIGSERVICE'].methods_by_name['UpdateRiskConfiguration']._loaded_options = None
+  _globals['_RISKCONFIGSERVICE'].methods_by_name['UpdateRiskConfiguration']._serialized_options = b'\242\273\030\010\n\002\001\002 \001(\001'
+  _globals['_RISKCONFIGSERVICE'].methods_by_name['GetRiskConfiguration']._loaded_options = None
+  _globals['_RISKCONFIGSERVICE'].methods_by_name['GetRiskConfiguration']._serialized_options = b'\242\273\030\022\n\004\001\002\003\0042\naccount_id'
+  _globals['_RISKCONFIGSERVICE'].methods_by_name['ListRiskConfigurations']._loaded_options = None
+  _globals['_RISKCONFIGSERVICE'].methods_by_name['ListRiskConfigurations']._serialized_options = b'\242\273\030\024\n\004\001\002\003\0042\naccount_id8\002'
+  _globals['_RISKCONFIGSERVICE'].methods_by_name['DeleteRiskConfiguration']._loaded_options = None
+  _globals['_RISKCONFIGSERVICE'].methods_by_name['DeleteRiskConfiguration']._serialized_options = b'\242\273\030\010\n\002\001\002 \001(\001'
+  _globals['_RISKCONFIGURATION']._serialized_start=131
+  _globals['_RISKCONFIGURATION']._serialized_end=1553
+  _globals['_RISKCONFIGURATION_MARKETREGIMETHRESHOLDSENTRY']._serialized_start=1031
+  _globals['_RISKCONFIGURATION_MARKETREGIMETHRESHOLDSENTRY']._serialized_end=1122
+  _globals['_SYMBOLRISKCONFIGURATION']._serialized_start=1556
+  _globals['_SYMBOLRISKCONFIGURATION']._serialized_end=1889
+  _globals['_REGIMETHRESHOLD']._serialized_start=1891
+  _globals['_REGIMETHRESHOLD']._serialized_end=1963
+  _globals['_CREATERISKCONFIGURATIONREQUEST']._serialized_start=1965
+  _globals['_CREATERISKCONFIGURATIONREQUEST']._serialized_end=2091
+  _globals['_CREATERISKCONFIGURATIONRESPONSE']._serialized_start=2093
+  _globals['_CREATERISKCONFIGURATIONRESPONSE']._serialized_end=2204
+  _globals['_UPDATERISKCONFIGURATIONREQUEST']._serialized_start=2207
+  _globals['_UPDATERISKCONFIGURATIONREQUEST']._serialized_end=2385
+  _globals['_UPDATERISKCONFIGURATIONRESPONSE']._serialized_start=2388
+  _globals['_UPDATERISKCONFIGURATIONRESPONSE']._serialized_end=2544
+  _globals['_GETRISKCONFIGURATIONREQUEST']._serialized_start=2546
+  _globals['_GETRISKCONFIGURATIONREQUEST']._serialized_end=2614
+  _globals['_GETRISKCONFIGURATIONRESPONSE']._serialized_start=2616
+  _globals['_GETRISKCONFIGURATIONRESPONSE']._serialized_end=2701
+  _globals['_LISTRISKCONFIGURATIONSREQUEST']._serialized_start=2703
+  _globals['_LISTRISKCONFIGURATIONSREQUEST']._serialized_end=2812
+  _globals['_LISTRISKCONFIGURATIONSRESPONSE']._serialized_start=2814
+  _globals['_LISTRISKCONFIGURATIONSRESPONSE']._serialized_end=2927
+  _globals['_DELETERISKCONFIGURATIONREQUEST']._serialized_start=2929
+  _globals['_DELETERISKCONFIGURATIONREQUEST']._serialized_end=3039
+  _globals['_DELETERISKCONFIGURATIONRESPONSE']._serialized_start=3041
+  _globals['_DELETERISKCONFIGURATIONRESPONSE']._serialized_end=3097
+  _globals['_RISKCONFIGSERVICE']._serialized_start=3100
+  _globals['_RISKCONFIGSERVICE']._serialized_end=3794
 # @@protoc_insertion_point(module_scope)

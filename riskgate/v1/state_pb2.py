@@ -24,15 +24,19 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17riskgate/v1/state.proto\x12\x0briskgate.v1\"\xa3\x01\n\x0bStateChange\x12\x0f\n\x07version\x18\x01 \x01(\x04\x12%\n\x04kind\x18\x02 \x01(\x0e\x32\x17.riskgate.v1.ChangeKind\x12\x0b\n\x03key\x18\x03 \x01(\t\x12\x0c\n\x04rows\x18\x04 \x01(\x0c\x12\x16\n\x0elayout_version\x18\x05 \x01(\r\x12\x12\n\nmade_at_ns\x18\x06 \x01(\x03\x12\x15\n\rauthenticator\x18\x07 \x01(\x0c*\x98\x03\n\nChangeKind\x12\x1b\n\x17\x43HANGE_KIND_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x43HANGE_KIND_INSTRUMENT\x10\x01\x12\x17\n\x13\x43HANGE_KIND_ACCOUNT\x10\x02\x12\"\n\x1e\x43HANGE_KIND_RISK_CONFIGURATION\x10\x03\x12\x18\n\x14\x43HANGE_KIND_PROVIDER\x10\x04\x12\x16\n\x12\x43HANGE_KIND_MARKET\x10\x05\x12\x1f\n\x1b\x43HANGE_KIND_CONVERSION_RATE\x10\x06\x12\x17\n\x13\x43HANGE_KIND_BREAKER\x10\x07\x12\x16\n\x12\x43HANGE_KIND_POLICY\x10\x08\x12\x15\n\x11\x43HANGE_KIND_MODEL\x10\t\x12\x16\n\x12\x43HANGE_KIND_WINDOW\x10\n\x12\x19\n\x15\x43HANGE_KIND_HEARTBEAT\x10\x0b\x12\x15\n\x11\x43HANGE_KIND_CLOCK\x10\x0c\x12\x16\n\x12\x43HANGE_KIND_EQUITY\x10\r\x12\x17\n\x13\x43HANGE_KIND_SESSION\x10\x0e\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17riskgate/v1/state.proto\x12\x0briskgate.v1\"\xca\x01\n\x0bStateChange\x12\x0f\n\x07version\x18\x01 \x01(\x04\x12%\n\x04kind\x18\x02 \x01(\x0e\x32\x17.riskgate.v1.ChangeKind\x12\x0b\n\x03key\x18\x03 \x01(\t\x12\x0c\n\x04rows\x18\x04 \x01(\x0c\x12\x16\n\x0elayout_version\x18\x05 \x01(\r\x12\x12\n\nmade_at_ns\x18\x06 \x01(\x03\x12\x10\n\x08revision\x18\x08 \x01(\x04\x12\r\n\x05proof\x18\t \x01(\x0c\x12\x15\n\rauthenticator\x18\x0f \x01(\x0cJ\x04\x08\x07\x10\x08\"w\n\x0f\x41\x63tivationProof\x12\x12\n\nactivation\x18\x01 \x01(\x0c\x12\x10\n\x08rollback\x18\x02 \x01(\x0c\x12\x17\n\x0f\x61\x63tivated_at_ns\x18\x03 \x01(\x03\x12%\n\x05\x66iles\x18\x04 \x03(\x0b\x32\x16.riskgate.v1.ProofFile\"*\n\tProofFile\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\x0c*\xb2\x03\n\nChangeKind\x12\x1b\n\x17\x43HANGE_KIND_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x43HANGE_KIND_INSTRUMENT\x10\x01\x12\x17\n\x13\x43HANGE_KIND_ACCOUNT\x10\x02\x12\"\n\x1e\x43HANGE_KIND_RISK_CONFIGURATION\x10\x03\x12\x18\n\x14\x43HANGE_KIND_PROVIDER\x10\x04\x12\x16\n\x12\x43HANGE_KIND_MARKET\x10\x05\x12\x1f\n\x1b\x43HANGE_KIND_CONVERSION_RATE\x10\x06\x12\x17\n\x13\x43HANGE_KIND_BREAKER\x10\x07\x12\x16\n\x12\x43HANGE_KIND_POLICY\x10\x08\x12\x15\n\x11\x43HANGE_KIND_MODEL\x10\t\x12\x16\n\x12\x43HANGE_KIND_WINDOW\x10\n\x12\x19\n\x15\x43HANGE_KIND_HEARTBEAT\x10\x0b\x12\x15\n\x11\x43HANGE_KIND_CLOCK\x10\x0c\x12\x16\n\x12\x43HANGE_KIND_EQUITY\x10\r\x12\x17\n\x13\x43HANGE_KIND_SESSION\x10\x0e\x12\x18\n\x14\x43HANGE_KIND_IDENTITY\x10\x0f\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'riskgate.v1.state_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CHANGEKIND']._serialized_start=207
-  _globals['_CHANGEKIND']._serialized_end=615
+  _globals['_CHANGEKIND']._serialized_start=411
+  _globals['_CHANGEKIND']._serialized_end=845
   _globals['_STATECHANGE']._serialized_start=41
-  _globals['_STATECHANGE']._serialized_end=204
+  _globals['_STATECHANGE']._serialized_end=243
+  _globals['_ACTIVATIONPROOF']._serialized_start=245
+  _globals['_ACTIVATIONPROOF']._serialized_end=364
+  _globals['_PROOFFILE']._serialized_start=366
+  _globals['_PROOFFILE']._serialized_end=408
 # @@protoc_insertion_point(module_scope)

@@ -1,6 +1,8 @@
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
@@ -22,6 +24,7 @@ class ChangeKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     CHANGE_KIND_CLOCK: _ClassVar[ChangeKind]
     CHANGE_KIND_EQUITY: _ClassVar[ChangeKind]
     CHANGE_KIND_SESSION: _ClassVar[ChangeKind]
+    CHANGE_KIND_IDENTITY: _ClassVar[ChangeKind]
 CHANGE_KIND_UNSPECIFIED: ChangeKind
 CHANGE_KIND_INSTRUMENT: ChangeKind
 CHANGE_KIND_ACCOUNT: ChangeKind
@@ -37,15 +40,18 @@ CHANGE_KIND_HEARTBEAT: ChangeKind
 CHANGE_KIND_CLOCK: ChangeKind
 CHANGE_KIND_EQUITY: ChangeKind
 CHANGE_KIND_SESSION: ChangeKind
+CHANGE_KIND_IDENTITY: ChangeKind
 
 class StateChange(_message.Message):
-    __slots__ = ("version", "kind", "key", "rows", "layout_version", "made_at_ns", "authenticator")
+    __slots__ = ("version", "kind", "key", "rows", "layout_version", "made_at_ns", "revision", "proof", "authenticator")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     KEY_FIELD_NUMBER: _ClassVar[int]
     ROWS_FIELD_NUMBER: _ClassVar[int]
     LAYOUT_VERSION_FIELD_NUMBER: _ClassVar[int]
     MADE_AT_NS_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    PROOF_FIELD_NUMBER: _ClassVar[int]
     AUTHENTICATOR_FIELD_NUMBER: _ClassVar[int]
     version: int
     kind: ChangeKind
@@ -53,5 +59,27 @@ class StateChange(_message.Message):
     rows: bytes
     layout_version: int
     made_at_ns: int
+    revision: int
+    proof: bytes
     authenticator: bytes
-    def __init__(self, version: _Optional[int] = ..., kind: _Optional[_Union[ChangeKind, str]] = ..., key: _Optional[str] = ..., rows: _Optional[bytes] = ..., layout_version: _Optional[int] = ..., made_at_ns: _Optional[int] = ..., authenticator: _Optional[bytes] = ...) -> None: ...
+    def __init__(self, version: _Optional[int] = ..., kind: _Optional[_Union[ChangeKind, str]] = ..., key: _Optional[str] = ..., rows: _Optional[bytes] = ..., layout_version: _Optional[int] = ..., made_at_ns: _Optional[int] = ..., revision: _Optional[int] = ..., proof: _Optional[bytes] = ..., authenticator: _Optional[bytes] = ...) -> None: ...
+
+class ActivationProof(_message.Message):
+    __slots__ = ("activation", "rollback", "activated_at_ns", "files")
+    ACTIVATION_FIELD_NUMBER: _ClassVar[int]
+    ROLLBACK_FIELD_NUMBER: _ClassVar[int]
+    ACTIVATED_AT_NS_FIELD_NUMBER: _ClassVar[int]
+    FILES_FIELD_NUMBER: _ClassVar[int]
+    activation: bytes
+    rollback: bytes
+    activated_at_ns: int
+    files: _containers.RepeatedCompositeFieldContainer[ProofFile]
+    def __init__(self, activation: _Optional[bytes] = ..., rollback: _Optional[bytes] = ..., activated_at_ns: _Optional[int] = ..., files: _Optional[_Iterable[_Union[ProofFile, _Mapping]]] = ...) -> None: ...
+
+class ProofFile(_message.Message):
+    __slots__ = ("name", "content")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    content: bytes
+    def __init__(self, name: _Optional[str] = ..., content: _Optional[bytes] = ...) -> None: ...

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from server.commands.options import AsJson, DataDir, print_json
-from server.errors import ArtifactExistsError, ArtifactPolicyInvalidError
 from server.settings import load_settings
+from server.trust_errors import ArtifactExistsError, ArtifactPolicyInvalidError
 
 policy = typer.Typer(help="Signed risk policies: knots, weights and bounds.", no_args_is_help=True)
 

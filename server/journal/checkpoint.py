@@ -21,11 +21,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from securesystemslib.exceptions import VerificationError
 from securesystemslib.signer import SSlibKey
 
-from server.errors import ArtifactEnvelopeNotCanonicalError, JournalTamperedError
+from server.errors import JournalTamperedError
 from server.security.canonical import decode_canonical, encode_canonical
 from server.security.envelope import parse_envelope
 from server.security.keys import compute_keyid
 from server.security.signature import sign_payload
+from server.trust_errors import ArtifactEnvelopeNotCanonicalError
 
 PAYLOAD_TYPE: Final = "application/vnd.riskgate.checkpoint+json"
 # What stands before the first statement of a chain.

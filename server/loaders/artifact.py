@@ -13,15 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from server.errors import (
-    ArtifactCanaryFailedError,
-    ArtifactEncodingsInvalidError,
-    ArtifactFeatureMismatchError,
-    ArtifactLoweringMismatchError,
-    ArtifactManifestInvalidError,
-    ArtifactNotNewerError,
-    ArtifactStructureRefusedError,
-)
 from server.hotpath.lowered import EncodingLevel, LoweredModel, LoweredTrees
 from server.hotpath.model_features import FEATURE_COUNT, SLIPPAGE_FEATURES, SLIPPAGE_OUTPUTS
 from server.hotpath.model_tables import ModelTables, check_capacity, load_model, new_model_tables
@@ -34,6 +25,15 @@ from server.loaders.probe_rows import bound_rounding, build_probe_rows
 from server.loaders.release import open_release
 from server.loaders.trial_run import run_canary
 from server.security.keys import TrustedKey, TrustSet
+from server.trust_errors import (
+    ArtifactCanaryFailedError,
+    ArtifactEncodingsInvalidError,
+    ArtifactFeatureMismatchError,
+    ArtifactLoweringMismatchError,
+    ArtifactManifestInvalidError,
+    ArtifactNotNewerError,
+    ArtifactStructureRefusedError,
+)
 
 TOLERANCE = 1e-5
 """Largest accepted difference relative to the larger of the expected value and one pip."""

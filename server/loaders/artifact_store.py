@@ -14,13 +14,6 @@ from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 
-from server.errors import (
-    ArtifactExistsError,
-    ArtifactHashMismatchError,
-    ArtifactNotFoundError,
-    ArtifactTooLargeError,
-    ArtifactUnknownFileError,
-)
 from server.loaders.manifest import (
     ARTIFACT_BYTES_MAX,
     MANIFEST_FILE,
@@ -28,6 +21,13 @@ from server.loaders.manifest import (
     check_sizes,
     find_manifest_type,
     parse_manifest,
+)
+from server.trust_errors import (
+    ArtifactExistsError,
+    ArtifactHashMismatchError,
+    ArtifactNotFoundError,
+    ArtifactTooLargeError,
+    ArtifactUnknownFileError,
 )
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")

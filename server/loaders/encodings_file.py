@@ -8,7 +8,6 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from server.errors import ArtifactEncodingsInvalidError
 from server.hotpath.encoding_index import pack_text
 from server.hotpath.lowered import (
     PROVIDER_TYPE_ANY,
@@ -18,6 +17,7 @@ from server.hotpath.lowered import (
 )
 from server.hotpath.model_tables import ENCODING_LEVELS_MAX
 from server.security.canonical import decode_canonical
+from server.trust_errors import ArtifactEncodingsInvalidError
 
 ENCODING_PIPS_MAX = 1_000_000.0
 

@@ -13,13 +13,13 @@ from typing import Annotated, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator
 
-from server.errors import (
+from server.security.canonical import decode_canonical
+from server.trust_errors import (
     ArtifactHashMismatchError,
     ArtifactManifestInvalidError,
     ArtifactTooLargeError,
     ArtifactUnknownFileError,
 )
-from server.security.canonical import decode_canonical
 
 MANIFEST_FILE = "manifest.json"
 MODEL_FILE = "model.onnx"

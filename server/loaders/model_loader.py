@@ -15,13 +15,14 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from riskgate.v1 import state_pb2
-from server.errors import ArtifactManifestInvalidError, RiskgateError
+from server.errors import RiskgateError
 from server.hotpath.layout import CHANGE_MODEL
 from server.hotpath.memory import State
 from server.hotpath.model_tables import MODEL_SLOTS, NO_MODEL_SLOT
 from server.loaders.artifact import verify_artifact
 from server.loaders.artifact_store import ArtifactStore
 from server.security.keys import TRUST_FILE, load_trust_set
+from server.trust_errors import ArtifactManifestInvalidError
 
 log = logging.getLogger(__name__)
 

@@ -10,11 +10,11 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from server.errors import ArtifactStructureRefusedError
 from server.hotpath.lowered import LEAF, LoweredLinear, LoweredModel, LoweredTrees
 from server.hotpath.model_features import FEATURE_COUNT
 from server.hotpath.model_tables import DEPTH_MAX, NODES_MAX, TREES_MAX
 from server.loaders.onnx_structure import OUTPUT_COUNT, Attributes, check_structure
+from server.trust_errors import ArtifactStructureRefusedError
 
 _LEAF_MODE = b"LEAF"
 _STRICT_MODES = (b"BRANCH_LT", b"BRANCH_GTE")

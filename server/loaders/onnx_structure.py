@@ -12,8 +12,8 @@ from typing import Any
 import onnx
 from google.protobuf.message import DecodeError, Message
 
-from server.errors import ArtifactStructureRefusedError
 from server.hotpath.model_features import SLIPPAGE_OUTPUTS
+from server.trust_errors import ArtifactStructureRefusedError
 
 INPUT_NAME = "features"
 OUTPUT_NAME = "quantiles"

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from server.errors import ArtifactManifestInvalidError
 from server.loaders.manifest import POLICY_FILE, PolicyManifest
 from server.loaders.policy_file import parse_policy
 from server.loaders.release import open_release
 from server.security.keys import TrustedKey, TrustSet
+from server.trust_errors import ArtifactManifestInvalidError
 
 
 @dataclass(frozen=True, slots=True)

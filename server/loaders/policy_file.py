@@ -9,11 +9,11 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from server.errors import ArtifactPolicyInvalidError
 from server.hotpath.layout import KNOTS_MAX
 from server.loaders.manifest import VERSION_PATTERN
 from server.policy import policy_row
 from server.security.canonical import decode_canonical
+from server.trust_errors import ArtifactPolicyInvalidError
 
 MULTIPLIER_MAX = 1.5
 K_MAX = 1e4

@@ -7,11 +7,6 @@ manifest against the signed statement, manifest, SHA-256 of the other files.
 from collections.abc import Mapping
 from hashlib import sha256
 
-from server.errors import (
-    ArtifactHashMismatchError,
-    ArtifactManifestInvalidError,
-    ArtifactUnknownFileError,
-)
 from server.loaders.manifest import (
     ENVELOPE_FILE,
     MANIFEST_FILE,
@@ -23,6 +18,11 @@ from server.loaders.manifest import (
 )
 from server.security.envelope import verify_release
 from server.security.keys import TrustedKey, TrustSet
+from server.trust_errors import (
+    ArtifactHashMismatchError,
+    ArtifactManifestInvalidError,
+    ArtifactUnknownFileError,
+)
 
 
 def open_release(

@@ -19,7 +19,7 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
-from server.errors import ArtifactCanaryFailedError
+from server.trust_errors import ArtifactCanaryFailedError
 
 CANARY_COMMAND: tuple[str, ...] = (sys.executable, "-E", "-s", "-m", "server.loaders.canary")
 START_SECONDS_MAX = 30.0

@@ -29,10 +29,10 @@ Fingerprint = tuple[tuple[int, ...] | None, ...]
 
 def find_tls_files(settings: Settings) -> TlsFiles | None:
     """Return the files that the settings name; None: the port speaks plaintext."""
-    certificate, key = settings.decision_tls_certificate, settings.decision_tls_key
+    certificate, key = settings.tls_certificate, settings.tls_key
     if certificate is None or key is None:
         return None
-    return TlsFiles(certificate, key, settings.decision_tls_client_ca)
+    return TlsFiles(certificate, key, settings.tls_client_ca)
 
 
 class DecisionTls:

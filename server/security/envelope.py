@@ -14,13 +14,13 @@ from securesystemslib.dsse import Envelope
 from securesystemslib.exceptions import VerificationError
 from securesystemslib.signer import SSlibKey
 
-from server.errors import (
+from server.security.canonical import decode_canonical, encode_canonical
+from server.security.keys import TrustedKey, TrustSet
+from server.trust_errors import (
     ArtifactEnvelopeNotCanonicalError,
     ArtifactSignatureInvalidError,
     ArtifactUntrustedKeyError,
 )
-from server.security.canonical import decode_canonical, encode_canonical
-from server.security.keys import TrustedKey, TrustSet
 
 PAYLOAD_TYPE = "application/vnd.riskgate.release+json"
 STATEMENT: Final = "riskgate.release.v1"

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from server.errors import TrustSetInvalidError
+from server.trust_errors import TrustSetInvalidError
 
 AUTHOR_KEY_FILE = "author.pem"
 AUTHOR_PUBLIC_KEY_FILE = "author.pub.pem"

@@ -83,7 +83,7 @@ def build_context(files: TlsFiles) -> int:
     library = _library()
     context = library.SSL_CTX_new(library.TLS_server_method())
     if not context:
-        raise ConfigurationError([f"decision_tls_certificate: libssl: {_take_reason()}"])
+        raise ConfigurationError([f"tls_certificate: libssl: {_take_reason()}"])
     try:
         _fix_protocol(library, context)
         _load_certificate(library, context, files)
@@ -107,7 +107,7 @@ def _fix_protocol(library: Any, context: int) -> None:
         (_SET_GROUPS_LIST, 0, ctypes.cast(ctypes.c_char_p(_GROUPS), _POINTER)),
     ):
         if library.SSL_CTX_ctrl(context, command, value, argument) != 1:
-            raise ConfigurationError([f"decision_tls_certificate: libssl: {_take_reason()}"])
+            raise ConfigurationError([f"tls_certificate: libssl: {_take_reason()}"])
     library.SSL_CTX_ctrl(context, _SET_MODE, _MODES, None)
     library.SSL_CTX_ctrl(context, _SET_SESSION_CACHE_MODE, 0, None)
     library.SSL_CTX_set_options(context, _OPTIONS)
@@ -121,21 +121,21 @@ def _load_certificate(library: Any, context: int, files: TlsFiles) -> None:
     certificate, key = os.fsencode(files.certificate), os.fsencode(files.key)
     _clear_reasons()
     if library.SSL_CTX_use_certificate_chain_file(context, certificate) != 1:
-        _refuse("decision_tls_certificate", files.certificate)
+        _refuse("tls_certificate", files.certificate)
     if library.SSL_CTX_use_PrivateKey_file(context, key, _PEM) != 1:
-        _refuse("decision_tls_key", files.key)
+        _refuse("tls_key", files.key)
     if library.SSL_CTX_check_private_key(context) != 1:
-        _refuse("decision_tls_key", files.key)
+        _refuse("tls_key", files.key)
 
 
 def _require_client_certificate(library: Any, context: int, client_ca: Path) -> None:
     path = os.fsencode(client_ca)
     _clear_reasons()
     if library.SSL_CTX_load_verify_locations(context, path, None) != 1:
-        _refuse("decision_tls_client_ca", client_ca)
+        _refuse("tls_client_ca", client_ca)
     names = library.SSL_load_client_CA_file(path)
     if not names:
-        _refuse("decision_tls_client_ca", client_ca)
+        _refuse("tls_client_ca", client_ca)
     # The context owns the list from here on.
     library.SSL_CTX_set_client_CA_list(context, names)
     library.SSL_CTX_set_verify_depth(context, _CHAIN_DEPTH_MAX)
@@ -154,7 +154,7 @@ def _library() -> Any:
             function = getattr(library, name)
             function.restype, function.argtypes = result, arguments
     except (OSError, AttributeError) as error:
-        raise ConfigurationError([f"decision_tls_certificate: needs libssl 3: {error}"]) from error
+        raise ConfigurationError([f"tls_certificate: needs libssl 3: {error}"]) from error
     return library
 
 

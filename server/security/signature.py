@@ -7,10 +7,10 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from securesystemslib.dsse import Envelope
 from securesystemslib.signer import CryptoSigner, SSlibKey
 
-from server.errors import AuthorKeyError
 from server.security.canonical import encode_canonical
 from server.security.envelope import PAYLOAD_TYPE, ReleaseStatement
 from server.security.keys import compute_keyid
+from server.trust_errors import AuthorKeyError
 
 
 def load_author_key(path: Path) -> Ed25519PrivateKey:

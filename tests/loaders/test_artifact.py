@@ -11,7 +11,16 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from onnx import helper
 
-from server.errors import (
+from server.hotpath.lowered import LoweredTrees
+from server.hotpath.models import KIND_TREES, evaluate_nb, new_model_tables
+from server.loaders import artifact as artifact_module
+from server.loaders import trial_run
+from server.loaders.artifact import require_newer, verify_artifact
+from server.loaders.manifest import ARTIFACT_BYTES_MAX
+from server.loaders.onnx_lowering import lower
+from server.security.canonical import encode_canonical
+from server.security.keys import TrustSet, ensure_development_keys, load_trust_set
+from server.trust_errors import (
     ArtifactCanaryFailedError,
     ArtifactEncodingsInvalidError,
     ArtifactEnvelopeNotCanonicalError,
@@ -27,15 +36,6 @@ from server.errors import (
     ArtifactUnknownFileError,
     ArtifactUntrustedKeyError,
 )
-from server.hotpath.lowered import LoweredTrees
-from server.hotpath.models import KIND_TREES, evaluate_nb, new_model_tables
-from server.loaders import artifact as artifact_module
-from server.loaders import trial_run
-from server.loaders.artifact import require_newer, verify_artifact
-from server.loaders.manifest import ARTIFACT_BYTES_MAX
-from server.loaders.onnx_lowering import lower
-from server.security.canonical import encode_canonical
-from server.security.keys import TrustSet, ensure_development_keys, load_trust_set
 from tests.artifact_builder import (
     LEVELS,
     Document,

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from server.errors import (
+from server.loaders.artifact_store import ArtifactStore
+from server.loaders.manifest import ARTIFACT_BYTES_MAX
+from server.trust_errors import (
     ArtifactExistsError,
     ArtifactHashMismatchError,
     ArtifactManifestInvalidError,
@@ -16,8 +18,6 @@ from server.errors import (
     ArtifactTooLargeError,
     ArtifactUnknownFileError,
 )
-from server.loaders.artifact_store import ArtifactStore
-from server.loaders.manifest import ARTIFACT_BYTES_MAX
 from tests.artifact_builder import build_artifact, build_small_model
 
 KEY = Ed25519PrivateKey.from_private_bytes(sha256(b"author").digest())

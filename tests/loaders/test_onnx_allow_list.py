@@ -7,9 +7,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from server.errors import ArtifactStructureRefusedError
 from server.loaders.onnx_lowering import lower
 from server.loaders.onnx_structure import parse_model
+from server.trust_errors import ArtifactStructureRefusedError
 from tests.onnx_builder import (
     Attributes,
     build_model,

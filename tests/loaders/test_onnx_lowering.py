@@ -9,13 +9,13 @@ import pytest
 from sklearn.ensemble import GradientBoostingRegressor, RandomForestRegressor
 from sklearn.linear_model import LinearRegression
 
-from server.errors import ArtifactStructureRefusedError
 from server.hotpath.lowered import EncodingLevel
 from server.hotpath.models import evaluate_rows_nb, load_model, new_model_tables
 from server.loaders.canary import run_model
 from server.loaders.onnx_lowering import lower
 from server.loaders.onnx_structure import parse_model
 from server.loaders.probe_rows import bound_rounding, build_probe_rows
+from server.trust_errors import ArtifactStructureRefusedError
 from tests.onnx_builder import (
     FEATURE_COUNT,
     Attributes,

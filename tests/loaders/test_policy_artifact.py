@@ -7,7 +7,15 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from server.errors import (
+from server.loaders.artifact import verify_artifact
+from server.loaders.artifact_store import ArtifactStore
+from server.loaders.manifest import ARTIFACT_BYTES_MAX
+from server.loaders.policy_artifact import verify_policy
+from server.loaders.policy_release import build_policy_release
+from server.policy import DEFAULT_POLICY, canonical_bytes, policy_row
+from server.security.canonical import decode_canonical, encode_canonical
+from server.security.keys import TrustSet, ensure_development_keys, load_trust_set
+from server.trust_errors import (
     ArtifactEnvelopeNotCanonicalError,
     ArtifactError,
     ArtifactHashMismatchError,
@@ -18,14 +26,6 @@ from server.errors import (
     ArtifactUnknownFileError,
     ArtifactUntrustedKeyError,
 )
-from server.loaders.artifact import verify_artifact
-from server.loaders.artifact_store import ArtifactStore
-from server.loaders.manifest import ARTIFACT_BYTES_MAX
-from server.loaders.policy_artifact import verify_policy
-from server.loaders.policy_release import build_policy_release
-from server.policy import DEFAULT_POLICY, canonical_bytes, policy_row
-from server.security.canonical import decode_canonical, encode_canonical
-from server.security.keys import TrustSet, ensure_development_keys, load_trust_set
 from tests.artifact_builder import build_artifact, load_author_key, sign_statement
 
 Files = dict[str, bytes]

@@ -10,9 +10,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from server.errors import ArtifactCanaryFailedError
 from server.loaders.canary import run_model
 from server.loaders.trial_run import run_canary
+from server.trust_errors import ArtifactCanaryFailedError
 from tests.artifact_builder import build_small_model
 from tests.onnx_builder import FEATURE_COUNT, build_model
 

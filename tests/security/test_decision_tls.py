@@ -253,12 +253,12 @@ def test_handshake_when_the_clients_certificate_is_wrong_then_it_is_refused(
 @pytest.mark.parametrize(
     ("setting", "spoil"),
     [
-        ("decision_tls_certificate", lambda world: world.files.certificate.unlink()),
-        ("decision_tls_certificate", lambda world: world.files.certificate.write_text("nothing")),
-        ("decision_tls_key", lambda world: world.files.key.unlink()),
-        ("decision_tls_key", lambda world: world.files.key.write_text("nothing")),
+        ("tls_certificate", lambda world: world.files.certificate.unlink()),
+        ("tls_certificate", lambda world: world.files.certificate.write_text("nothing")),
+        ("tls_key", lambda world: world.files.key.unlink()),
+        ("tls_key", lambda world: world.files.key.write_text("nothing")),
         (
-            "decision_tls_key",
+            "tls_key",
             lambda world: (
                 world.authority.issue_server()
                 .write(world.folder, "other")[1]
@@ -266,13 +266,13 @@ def test_handshake_when_the_clients_certificate_is_wrong_then_it_is_refused(
             ),
         ),
         (
-            "decision_tls_key",
+            "tls_key",
             lambda world: world.authority.issue_server().write(
                 world.folder, "server", passphrase=b"hidden"
             ),
         ),
-        ("decision_tls_client_ca", lambda world: world.ca.unlink()),
-        ("decision_tls_client_ca", lambda world: world.ca.write_text("nothing")),
+        ("tls_client_ca", lambda world: world.ca.unlink()),
+        ("tls_client_ca", lambda world: world.ca.write_text("nothing")),
     ],
     ids=["gone", "text", "key gone", "key text", "other key", "passphrase", "ca gone", "ca text"],
 )
@@ -393,8 +393,8 @@ def test_files_when_settings_name_none_then_there_is_no_tls(world: World) -> Non
     assert find_tls_files(load_settings()) is None
     settings = load_settings(
         lane="compiled",
-        decision_tls_certificate=world.files.certificate,
-        decision_tls_key=world.files.key,
-        decision_tls_client_ca=world.ca,
+        tls_certificate=world.files.certificate,
+        tls_key=world.files.key,
+        tls_client_ca=world.ca,
     )
     assert find_tls_files(settings) == world.mutual

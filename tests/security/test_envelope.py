@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from server.errors import (
+from server.security.canonical import decode_canonical, encode_canonical
+from server.security.envelope import STATEMENT, verify_release
+from server.security.keys import TrustedKey, TrustSet, compute_keyid
+from server.trust_errors import (
     ArtifactEnvelopeNotCanonicalError,
     ArtifactError,
     ArtifactSignatureInvalidError,
     ArtifactUntrustedKeyError,
 )
-from server.security.canonical import decode_canonical, encode_canonical
-from server.security.envelope import STATEMENT, verify_release
-from server.security.keys import TrustedKey, TrustSet, compute_keyid
 from tests.artifact_builder import sign_statement
 
 KEY = Ed25519PrivateKey.from_private_bytes(sha256(b"author").digest())

@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
-from server.errors import TrustSetInvalidError
 from server.security.keys import compute_keyid, ensure_development_keys, load_trust_set
+from server.trust_errors import TrustSetInvalidError
 
 Document = dict[str, Any]
 

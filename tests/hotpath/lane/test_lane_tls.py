@@ -35,8 +35,8 @@ class World:
         self.certificate, self.key = issued.write(self.folder, "server")
 
     def settings(self, *, mutual: bool = True) -> dict[str, Any]:
-        files = {"decision_tls_certificate": self.certificate, "decision_tls_key": self.key}
-        return {**files, "decision_tls_client_ca": self.ca} if mutual else files
+        files = {"tls_certificate": self.certificate, "tls_key": self.key}
+        return {**files, "tls_client_ca": self.ca} if mutual else files
 
     def dial(self, port: LanePort, own: Issued | None = None, *, ca: Path | None = None) -> Any:
         key, chain = None, None
