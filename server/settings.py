@@ -86,7 +86,7 @@ class Settings(BaseSettings):
     )
     insecure_loopback: bool = Field(
         default=False,
-        description="Serve both ports without TLS, on loopback only; every caller may do everything.",
+        description="Serve both ports without TLS, on loopback only; every caller may do all.",
     )
     trust_domain: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,23}$")] = Field(
         "riskgate", description="DOMAIN in the identities that certificates name: spiffe://DOMAIN/…"
@@ -296,9 +296,11 @@ def _find_conflicts(settings: Settings) -> list[str]:
         problems.append(
             f"journal_budget_bytes: must hold {_SEGMENTS_MIN} files of journal_segment_bytes"
         )
-    for name in ("decision_listen", "control_listen"):
-        if settings.insecure_loopback and not _stays_here(getattr(settings, name)):
-            problems.append(f"{name}: without TLS (insecure_loopback) only on loopback")
+    problems.extend(
+        f"{name}: without TLS (insecure_loopback) only on loopback"
+        for name in ("decision_listen", "control_listen")
+        if settings.insecure_loopback and not _stays_here(getattr(settings, name))
+    )
     return problems
 
 

@@ -57,14 +57,27 @@ class AdminChange:
             ],
         )
 
-    async def publish(self, kind: state_pb2.ChangeKind, key: str, rows: bytes) -> int:
-        """Put a change with the next version into the outbox; empty rows delete the entity."""
+    async def publish(
+        self, kind: state_pb2.ChangeKind, key: str, rows: bytes, *, proof: bytes = b""
+    ) -> int:
+        """Put a change with the next version into the outbox; empty rows delete the entity.
+
+        Args:
+            kind: Of the change.
+            key: Of the entity.
+            rows: Its new content.
+            proof: A serialised ActivationProof where the kind asks for one.
+
+        Returns:
+            The version.
+        """
         cursor = await self.database.execute(
             "UPDATE riskgate.state_version SET version = version + 1 RETURNING version"
         )
         row = await cursor.fetchone()
         self.version = 0 if row is None else int(row["version"])
         change = state_change(kind, key, rows, version=self.version)
+        change.proof = proof
         await self.database.execute(
             "INSERT INTO riskgate.state_change (version, kind, key, change, layout_version)"
             " VALUES (%s, %s, %s, %s, %s)",
