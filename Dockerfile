@@ -26,11 +26,11 @@ VOLUME /srv/riskgate/data
 
 EXPOSE 50051 50052 9464
 HEALTHCHECK --interval=10s --timeout=10s --start-period=60s CMD ["riskgate", "doctor"]
-# Loopback is the default everywhere; a container has to listen on its own interface. Without TLS that
-# must be allowed expressly: the image trusts the network that it is attached to. To serve TLS set
-# RISKGATE_TLS_CERTIFICATE and RISKGATE_TLS_KEY, and take the permission away.
+# Loopback is the default everywhere; a container has to listen on its own interface. Both ports want
+# client certificates of the authority that is made in the volume (`riskgate pki issue`), or of yours:
+# RISKGATE_TLS_CERTIFICATE, RISKGATE_TLS_KEY, RISKGATE_TLS_CLIENT_CA. Names by which callers dial the
+# container besides localhost: `riskgate pki init --host NAME`.
 ENV RISKGATE_DECISION_LISTEN=0.0.0.0:50051 \
-    RISKGATE_INSECURE_DECISION_LISTEN=true \
     RISKGATE_CONTROL_LISTEN=0.0.0.0:50052 \
     RISKGATE_METRICS_LISTEN=0.0.0.0:9464
 CMD ["riskgate", "serve"]

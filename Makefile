@@ -42,10 +42,10 @@ $(STAMP): requirements.lock requirements.in pyproject.toml
 	@$(PIP) install --no-deps --no-build-isolation -e .
 	@touch $@
 
-demo: setup ## start everything, train a model, send decisions; DATA=DIR uses real trades
+demo: setup ## start everything without TLS, train a model, send decisions; DATA=DIR: real trades
 	@$(BIN)/python -m demo $(if $(DATA),--data $(DATA))
 
-serve: setup ## start the server with embedded PostgreSQL and Redis under .riskgate
+serve: setup ## start the server with mutual TLS and embedded PostgreSQL and Redis under .riskgate
 	@$(BIN)/riskgate serve
 
 test: setup ## all tests except the long campaigns (minutes)

@@ -41,6 +41,10 @@ from trainer.simulate import simulate_market, write_market
 from trainer.source import open_folder, read_stop_fills, read_trades
 
 SAMPLE: Final = Path(__file__).with_name("sample.yaml")
+INSECURE: Final = (
+    "INSECURE: the demo serves without TLS (--insecure-loopback), on this machine only, and every "
+    "caller here may do everything. `riskgate serve` alone wants a certificate of every caller."
+)
 SIMULATED_TRADES: Final = 1_500
 SIMULATED_SEED: Final = 7
 MODEL_VERSION: Final = "1.0.0"
@@ -72,6 +76,7 @@ def main() -> int:
     options = parser.parse_args()
     console = Console(width=None if sys.stdout.isatty() else 140)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    console.print(INSECURE, style="yellow", highlight=False)
     try:
         with tempfile.TemporaryDirectory() as work, Stack(options.data_dir) as stack:
             run(console, stack, options.data, Path(work))
@@ -103,11 +108,12 @@ def run(console: Console, stack: Stack, data: Path | None, work: Path) -> None:
         )
         stack.wait_until_ready()
         step.begin("apply the sample")
-        stack.run("apply", "-f", SAMPLE)
+        stack.run("apply", "-f", SAMPLE, "--reason", "sample of the demo")
         instruments, rates = describe_instruments(market, stack, work)
         step.begin("work out provider metrics and scores")
         metrics = provider_metrics(market.trades, market.fills, _START_EQUITY)
-        pushed = push_provider_metrics(metrics, read_address("control", stack.data_dir), "demo")
+        control = read_address("control", stack.data_dir)
+        pushed = push_provider_metrics(metrics, control, "demo", credentials="plaintext")
         step.begin("train and sign a slippage model")
         trained = training.wait()
         step.begin("have the model verified, approve and activate it")
@@ -155,19 +161,22 @@ def describe_instruments(
     document = build_document(instruments, rates)
     file = work / "derived.yaml"
     file.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
-    stack.run("apply", "-f", file)
+    stack.run("apply", "-f", file, "--reason", "instruments of the recorded data")
     return instruments, rates
 
 
 def ship_model(stack: Stack, artifact: Path) -> dict[str, Any]:
-    """Push, approve and activate a model, and wait until the engine answers with it.
+    """Push, propose, approve and activate a model; wait until the engine answers with it.
 
     Returns:
         What the register says about it.
     """
     stack.run("models push", artifact, "--by", "demo author")
-    stack.run("models approve", MODEL_VERSION, "--by", "demo approver")
-    model: dict[str, Any] = stack.run("models activate", MODEL_VERSION, "--by", "demo approver")
+    why = ("--by", "demo", "--reason", "better than what it replaces on the hold-out")
+    stack.run("models propose", MODEL_VERSION, *why)
+    # In earnest these are two people, each with a key of his own on a machine of his own.
+    stack.run("models approve", MODEL_VERSION, "--as", "both", *why)
+    model: dict[str, Any] = stack.run("models activate", MODEL_VERSION, *why)
     question = Order(
         "", WIDE_ACCOUNT, "user", "user_67890", "EURUSD", "buy", 1.1, 1.098, None, exit_price=1.1
     )

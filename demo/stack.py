@@ -1,7 +1,7 @@
 """The stack of one demo run: `riskgate serve` as a child process, and commands against it.
 
-It listens on free ports of this machine, keeps everything in a directory of its own, and is
-stopped in order when the demo ends, whatever ended it.
+It listens on free ports of this machine, without TLS and without certificates, keeps everything in
+a directory of its own, and is stopped in order when the demo ends, whatever ended it.
 """
 
 import json
@@ -96,7 +96,7 @@ class Stack:
         listen = [f"--{name}-listen={_FREE_PORT}" for name in ("decision", "control", "metrics")]
         with self.log_path.open("wb") as log:
             self._process = subprocess.Popen(
-                [*_build_command("serve", self.data_dir), *listen],
+                [*_build_command("serve", self.data_dir), *listen, "--insecure-loopback"],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

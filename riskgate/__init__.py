@@ -16,6 +16,7 @@ from riskgate.calls import Outcome, build_order_id
 from riskgate.channel import StackNotFoundError
 from riskgate.client import DEADLINE_S, Client
 from riskgate.control import ControlClient
+from riskgate.credentials import CredentialsError
 from riskgate.errors import NoDecisionError
 from riskgate.v1.decision_pb2 import (
     DecideRequest,
@@ -33,6 +34,7 @@ __all__ = [
     "AsyncClient",
     "Client",
     "ControlClient",
+    "CredentialsError",
     "DecideRequest",
     "DecideResponse",
     "ExecutionReport",

@@ -5,7 +5,6 @@ only awaits. It belongs to the event loop in which it was made.
 """
 
 import asyncio
-import os
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Sequence
 from types import TracebackType
 from typing import Any, Self, Unpack
@@ -14,7 +13,14 @@ import grpc
 
 from riskgate import calls
 from riskgate.batches import Part, join_batch, split_batch
-from riskgate.channel import list_addresses, open_aio_channel, read_decision_addresses
+from riskgate.channel import (
+    Credentials,
+    RunningStack,
+    list_addresses,
+    merge_credentials,
+    open_aio_channel,
+)
+from riskgate.credentials import FilePath
 from riskgate.errors import NoDecisionError
 from riskgate.fields import DecideFields, ReportFields, SyncFields
 from riskgate.shards import find_shard
@@ -32,22 +38,34 @@ class AsyncClient:
         self,
         address: str | Sequence[str],
         *,
-        credentials: grpc.ChannelCredentials | None = None,
+        credentials: Credentials = None,
+        certificate: FilePath | None = None,
+        key: FilePath | None = None,
+        ca: FilePath | None = None,
         deadline_s: float = calls.DEADLINE_S,
     ) -> None:
         self._deadline_s = deadline_s
         addresses = list_addresses(address)
-        self._channels = [open_aio_channel(each, "decision", credentials) for each in addresses]
+        shown = merge_credentials(credentials, certificate, key, ca)
+        self._channels = [open_aio_channel(each, "decision", shown) for each in addresses]
         self._stubs: list[Any] = [
             decision_pb2_grpc.DecisionServiceStub(channel) for channel in self._channels
         ]
 
     @classmethod
     def from_data_dir(
-        cls, data_dir: str | os.PathLike[str] | None = None, *, deadline_s: float = calls.DEADLINE_S
+        cls,
+        data_dir: FilePath | None = None,
+        *,
+        certificate: FilePath | None = None,
+        key: FilePath | None = None,
+        ca: FilePath | None = None,
+        deadline_s: float = calls.DEADLINE_S,
     ) -> Self:
         """As `Client.from_data_dir`."""
-        return cls(read_decision_addresses(data_dir), deadline_s=deadline_s)
+        stack = RunningStack.read(data_dir)
+        credentials = stack.choose_credentials(stack.decision, certificate, key, ca)
+        return cls(stack.decision, credentials=credentials, deadline_s=deadline_s)
 
     async def decide(
         self,

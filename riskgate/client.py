@@ -5,7 +5,6 @@ only waits. Every failure is a `NoDecisionError`. One channel to each engine ser
 client, which may be used from many threads.
 """
 
-import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +15,14 @@ import grpc
 
 from riskgate import calls
 from riskgate.batches import Part, join_batch, split_batch
-from riskgate.channel import list_addresses, open_channel, read_decision_addresses
+from riskgate.channel import (
+    Credentials,
+    RunningStack,
+    list_addresses,
+    merge_credentials,
+    open_channel,
+)
+from riskgate.credentials import FilePath
 from riskgate.errors import NoDecisionError
 from riskgate.fields import DecideFields, ReportFields, SyncFields
 from riskgate.shards import find_shard
@@ -32,41 +38,63 @@ class Client:
     Args:
         address: HOST:PORT of the decision port, or unix:PATH. Of several engines those of all, in
             the order of the shards: each call goes to the engine of its account.
-        credentials: TLS credentials; None: plaintext, to this machine only.
+        credentials: TLS credentials; "plaintext": none, to this machine only; None: those of the
+            three files, else of the environment (riskgate/credentials.py), else plaintext.
+        certificate: PEM file that says who calls; needs key and ca.
+        key: PEM file of its private key.
+        ca: PEM file of the authority that vouches for the server.
         deadline_s: Default deadline of a call, retry included, seconds, > 0.
 
     Raises:
         ValueError: No address, or it is on another machine and there are no credentials.
+        CredentialsError: A file is missing or cannot be read.
     """
 
     def __init__(
         self,
         address: str | Sequence[str],
         *,
-        credentials: grpc.ChannelCredentials | None = None,
+        credentials: Credentials = None,
+        certificate: FilePath | None = None,
+        key: FilePath | None = None,
+        ca: FilePath | None = None,
         deadline_s: float = DEADLINE_S,
     ) -> None:
         self._deadline_s = deadline_s
         addresses = list_addresses(address)
-        self._channels = [open_channel(each, "decision", credentials) for each in addresses]
+        shown = merge_credentials(credentials, certificate, key, ca)
+        self._channels = [open_channel(each, "decision", shown) for each in addresses]
         self._stubs: list[Any] = [
             decision_pb2_grpc.DecisionServiceStub(channel) for channel in self._channels
         ]
 
     @classmethod
     def from_data_dir(
-        cls, data_dir: str | os.PathLike[str] | None = None, *, deadline_s: float = DEADLINE_S
+        cls,
+        data_dir: FilePath | None = None,
+        *,
+        certificate: FilePath | None = None,
+        key: FilePath | None = None,
+        ca: FilePath | None = None,
+        deadline_s: float = DEADLINE_S,
     ) -> Self:
         """Return a client of the stack that runs in a data directory of this machine.
 
         Args:
             data_dir: None: the environment's RISKGATE_DATA_DIR, else `.riskgate`.
+            certificate: As in the constructor, like the two that follow; absent: the environment's,
+                else the operator's in the data directory.
+            key: See certificate.
+            ca: See certificate.
             deadline_s: As in the constructor.
 
         Raises:
             StackNotFoundError: No stack runs there.
+            CredentialsError: It wants a certificate, and there is none that can be read.
         """
-        return cls(read_decision_addresses(data_dir), deadline_s=deadline_s)
+        stack = RunningStack.read(data_dir)
+        credentials = stack.choose_credentials(stack.decision, certificate, key, ca)
+        return cls(stack.decision, credentials=credentials, deadline_s=deadline_s)
 
     def decide(
         self,

@@ -1,14 +1,14 @@
 """The client of the control port: one channel and the generated stubs, for administration."""
 
-import os
 from types import TracebackType
 from typing import Any, Self
 
-import grpc
-
-from riskgate.channel import open_channel, read_address
+from riskgate.channel import Credentials, RunningStack, merge_credentials, open_channel
+from riskgate.credentials import FilePath
 from riskgate.v1 import (
+    audit_pb2_grpc,
     breaker_pb2_grpc,
+    identity_pb2_grpc,
     market_pb2_grpc,
     model_pb2_grpc,
     provider_pb2_grpc,
@@ -22,7 +22,10 @@ class ControlClient:
 
     Args:
         address: HOST:PORT of the control port, or unix:PATH.
-        credentials: TLS credentials; None: plaintext, to this machine only.
+        credentials: As for `Client`, like the three that follow.
+        certificate: PEM file that says who calls; needs key and ca.
+        key: PEM file of its private key.
+        ca: PEM file of the authority that vouches for the server.
 
     Attributes:
         reference: Instruments and accounts.
@@ -31,13 +34,25 @@ class ControlClient:
         providers: Providers and their metrics.
         market: Market context and conversion rates.
         models: Model register.
+        audit: Audit log, ledger of models, anomalies.
+        identities: Who may call.
 
     Raises:
         ValueError: The address is on another machine and there are no credentials.
+        CredentialsError: A file is missing or cannot be read.
     """
 
-    def __init__(self, address: str, *, credentials: grpc.ChannelCredentials | None = None) -> None:
-        channel = open_channel(address, "control", credentials)
+    def __init__(
+        self,
+        address: str,
+        *,
+        credentials: Credentials = None,
+        certificate: FilePath | None = None,
+        key: FilePath | None = None,
+        ca: FilePath | None = None,
+    ) -> None:
+        shown = merge_credentials(credentials, certificate, key, ca)
+        channel = open_channel(address, "control", shown)
         self._channel = channel
         self.reference: Any = reference_pb2_grpc.ReferenceServiceStub(channel)
         self.risk_configurations: Any = risk_config_pb2_grpc.RiskConfigServiceStub(channel)
@@ -45,18 +60,33 @@ class ControlClient:
         self.providers: Any = provider_pb2_grpc.ProviderServiceStub(channel)
         self.market: Any = market_pb2_grpc.MarketServiceStub(channel)
         self.models: Any = model_pb2_grpc.ModelServiceStub(channel)
+        self.audit: Any = audit_pb2_grpc.AuditServiceStub(channel)
+        self.identities: Any = identity_pb2_grpc.IdentityServiceStub(channel)
 
     @classmethod
-    def from_data_dir(cls, data_dir: str | os.PathLike[str] | None = None) -> Self:
+    def from_data_dir(
+        cls,
+        data_dir: FilePath | None = None,
+        *,
+        certificate: FilePath | None = None,
+        key: FilePath | None = None,
+        ca: FilePath | None = None,
+    ) -> Self:
         """Return a client of the stack that runs in a data directory of this machine.
 
         Args:
             data_dir: None: the environment's RISKGATE_DATA_DIR, else `.riskgate`.
+            certificate: As for `Client.from_data_dir`, like the two that follow.
+            key: See certificate.
+            ca: See certificate.
 
         Raises:
             StackNotFoundError: No stack runs there.
+            CredentialsError: It wants a certificate, and there is none that can be read.
         """
-        return cls(read_address("control", data_dir))
+        stack = RunningStack.read(data_dir)
+        credentials = stack.choose_credentials([stack.control], certificate, key, ca)
+        return cls(stack.control, credentials=credentials)
 
     def close(self) -> None:
         """Close the channel."""

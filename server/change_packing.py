@@ -12,11 +12,12 @@ from typing import Any, Final
 import numpy as np
 from google.protobuf.message import DecodeError
 
-from riskgate.v1 import state_pb2
+from riskgate.v1 import identity_pb2, state_pb2
 from server.hotpath.change_kinds import (
     ACCOUNT,
     BREAKER,
     CONVERSION_RATE,
+    IDENTITY,
     INSTRUMENT,
     MODEL,
     NO_CHANGE,
@@ -70,12 +71,15 @@ def pack_change(change: bytes, slot: int, *, is_partial: bool = False) -> bytes:
         message = state_pb2.StateChange.FromString(change)
     except DecodeError as error:
         raise MalformedChangeError("not a StateChange") from error
-    if message.kind not in CHANGE_ROWS:
-        raise MalformedChangeError(f"kind {message.kind} is unknown")
     if message.layout_version != LAYOUT_VERSION:
         raise MalformedChangeError(f"layout version {message.layout_version}")
     if message.version > _VERSION_MAX:
         raise MalformedChangeError(f"version {message.version} is out of range")
+    if message.kind == IDENTITY:
+        _check_identity(message)
+        return _join(message, b"", 0, NO_MODEL_SLOT, change, is_partial=is_partial)
+    if message.kind not in CHANGE_ROWS:
+        raise MalformedChangeError(f"kind {message.kind} is unknown")
     if message.rows:
         rows = message.rows
         _check_rows(message.kind, rows)
@@ -83,6 +87,19 @@ def pack_change(change: bytes, slot: int, *, is_partial: bool = False) -> bytes:
         rows = key_row(message.kind, message.key).tobytes()
     if message.kind == MODEL:
         rows = _write_slot(rows, slot)
+    row_count = len(rows) // CHANGE_ROWS[message.kind].itemsize
+    return _join(message, rows, row_count, slot, change, is_partial=is_partial)
+
+
+def _join(
+    message: state_pb2.StateChange,
+    rows: bytes,
+    row_count: int,
+    slot: int,
+    change: bytes,
+    *,
+    is_partial: bool,
+) -> bytes:
     padding = bytes(-len(change) % 8)
     header = np.zeros(1, FRAME)
     # All columns of FRAME in their order: one by one they cost a third of the whole.
@@ -92,7 +109,7 @@ def pack_change(change: bytes, slot: int, *, is_partial: bool = False) -> bytes:
         0 if is_partial else message.version,
         not message.rows,
         slot,
-        len(rows) // CHANGE_ROWS[message.kind].itemsize,
+        row_count,
         len(rows),
         len(change),
     )
@@ -105,6 +122,16 @@ def pack_refused() -> bytes:
     header["frame_bytes"] = FRAME_BYTES
     header["kind"] = NO_CHANGE
     return header.tobytes()
+
+
+def _check_identity(message: state_pb2.StateChange) -> None:
+    # The engine keeps its place and does nothing; the decision port has read it before.
+    try:
+        identity = identity_pb2.Identity.FromString(message.rows)
+    except DecodeError as error:
+        raise MalformedChangeError("its rows are no Identity") from error
+    if message.rows and identity.uri != message.key:
+        raise MalformedChangeError("the identity is that of another key")
 
 
 def _check_rows(kind: int, rows: bytes) -> None:

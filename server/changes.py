@@ -13,11 +13,12 @@ from typing import Any, Final
 
 import numpy as np
 
-from riskgate.v1 import state_pb2, types_pb2
+from riskgate.v1 import identity_pb2, state_pb2, types_pb2
 from server.entities import (
     Account,
     CircuitBreaker,
     ConversionRate,
+    IdentityEntry,
     Instrument,
     MarketContext,
     Provider,
@@ -31,6 +32,10 @@ _CONTEXT: Final = Context(prec=60)
 _INT64_MAX: Final = 2**63 - 1
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MINUTE_NS: Final = 60 * layout.SECOND_NS
+
+# Of a MODEL change that lets no model speak.
+NO_DIGEST: Final = bytes(32)
+NO_VERSION: Final = "0.0.0"
 
 TRADING_STATES: Final = {
     "active": types_pb2.TRADING_STATE_ACTIVE,
@@ -48,6 +53,11 @@ BREAKER_CONDITIONS: Final = {
     "monthly_loss": types_pb2.BREAKER_CONDITION_MONTHLY_LOSS,
     "consecutive_losses": types_pb2.BREAKER_CONDITION_CONSECUTIVE_LOSSES,
     "volatility": types_pb2.BREAKER_CONDITION_VOLATILITY,
+}
+IDENTITY_STATUSES: Final = {
+    "active": identity_pb2.IDENTITY_STATUS_ACTIVE,
+    "frozen": identity_pb2.IDENTITY_STATUS_FROZEN,
+    "revoked": identity_pb2.IDENTITY_STATUS_REVOKED,
 }
 BREAKER_ACTIONS: Final = {
     "block": types_pb2.BREAKER_ACTION_BLOCK,
@@ -266,7 +276,7 @@ def conversion_rate_rows(rate: ConversionRate) -> bytes:
 
 
 def model_rows(purpose: str, digest: bytes, version: str, serial: int) -> bytes:
-    """Encode the activation of a model; an engine finds its files by the digest."""
+    """Encode the activation of a model, whose files an engine finds by the digest, or of none."""
     major, minor, patch = (int(part) for part in version.split("."))
     values = {
         "purpose": layout.words(purpose, layout.SYMBOL_WORDS),
@@ -282,6 +292,31 @@ def model_rows(purpose: str, digest: bytes, version: str, serial: int) -> bytes:
 def policy_rows(policy: dict[str, Any]) -> bytes:
     """Encode a risk policy that was verified when it was pushed."""
     return policy_row(policy).tobytes()
+
+
+def identity_message(entry: IdentityEntry) -> identity_pb2.Identity:
+    """Return the message that describes an identity."""
+    message = identity_pb2.Identity(
+        uri=entry.uri,
+        accounts=entry.accounts,
+        every_account=entry.every_account,
+        providers=entry.providers,
+        calls_per_second=entry.calls_per_second,
+        burst=entry.burst,
+        status=IDENTITY_STATUSES[entry.status],
+        has_second_factor=entry.has_second_factor,
+        version=entry.version,
+    )
+    if entry.updated_at is not None:
+        message.updated_at.FromDatetime(entry.updated_at)
+    return message
+
+
+def identity_rows(entry: IdentityEntry) -> bytes:
+    """Encode an identity as its message, less its second factor, which only control asks for."""
+    message = identity_message(entry)
+    message.ClearField("has_second_factor")
+    return message.SerializeToString(deterministic=True)
 
 
 def heartbeat_rows(version: int, *, record_away: bool) -> bytes:

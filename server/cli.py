@@ -9,8 +9,10 @@ give it a line in `_COMMANDS`. The trainer's commands come in by the entry point
 import importlib
 import importlib.util
 import logging
+import os
+import resource
 from importlib.metadata import entry_points
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import typer
 from typer.core import TyperGroup
@@ -31,14 +33,21 @@ _COMMANDS: Final = {
     "warm": "server.commands.processes:warm",
     "migrate": "server.commands.migrate:migrate",
     "doctor": "server.commands.doctor:doctor",
+    "pki": "server.commands.pki:pki",
+    "trust": "server.commands.trust:trust",
     "decide": "server.commands.decide:decide",
     "apply": "server.commands.apply:apply",
     "get": "server.commands.get:get",
+    "identities": "server.commands.identities:identities",
+    "secrets": "server.commands.secrets:secrets",
     "models": "server.commands.models:models",
     "policy": "server.commands.policy:policy",
     "journal": "server.commands.journal:journal",
+    "audit": "server.commands.audit:audit",
+    "ledger": "server.commands.ledger:ledger",
     "replay": "server.commands.replay:replay",
     "explain": "server.commands.explain:explain",
+    "evidence": "server.commands.evidence:evidence",
     "simulate": "server.commands.simulate:simulate",
 }
 
@@ -72,15 +81,37 @@ class LazyGroup(TyperGroup):
 app = typer.Typer(
     name="riskgate",
     cls=LazyGroup,
-    help="Pre-trade risk decisions: may this order go, how large, and why not?",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
 
 
+Certificate = Annotated[
+    str | None,
+    typer.Option(
+        "--certificate", metavar="FILE", help="PEM file that says who you are to a stack with TLS."
+    ),
+]
+Key = Annotated[str | None, typer.Option("--key", metavar="FILE", help="Its private key.")]
+Ca = Annotated[
+    str | None,
+    typer.Option("--ca", metavar="FILE", help="Who vouches for the server's certificate."),
+]
+
+
 @app.callback()
-def configure() -> None:
-    """Set up logging for every command: one line per event on standard error."""
+def configure(certificate: Certificate = None, key: Key = None, ca: Ca = None) -> None:
+    """Pre-trade risk decisions: may this order go, how large, and why not?
+
+    Commands of a data directory show its operator's certificate unless told another one, here or by
+    RISKGATE_CERTIFICATE, RISKGATE_KEY and RISKGATE_CA.
+    """
+    said = {"RISKGATE_CERTIFICATE": certificate, "RISKGATE_KEY": key, "RISKGATE_CA": ca}
+    # Where the clients look (riskgate/credentials.py), and the processes that a command starts.
+    os.environ.update({name: path for name, path in said.items() if path is not None})
+    # Memory holds keys: neither a command nor what it starts leaves a core dump.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # One line per event on standard error.
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )

@@ -8,8 +8,9 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
+from itertools import chain
 from typing import Final
 
 from prometheus_client.core import Metric
@@ -28,9 +29,11 @@ from server.listening import (
 from server.prefault import Prefault
 from server.security.certificate_judge import CertificateJudge
 from server.security.decision_tls import DecisionTls, find_tls_files
+from server.security.port_grants import NO_GRANT, open_grants
 from server.settings import Settings
 from server.shards import Shard
 from server.telemetry.decision_counts import DecisionCounts
+from server.telemetry.denial_counts import read_denial_metrics
 from server.telemetry.lane_counts import read_lane_counts, read_lane_metrics
 
 log = logging.getLogger(__name__)
@@ -55,12 +58,15 @@ class CompiledPort:
         self._listener = inherited or open_listener(settings.decision_listen)
         self._local = inherited_listener(LOCAL_FD_VARIABLE)
         shard = Shard.parse(settings.shard)
+        self.grants, self._watch_grants = open_grants(settings, engine)
         self.lane = Lane(
             engine,
             self._listener,
             _bounds_of(settings),
             partial(_errand, engine, shard),
+            open_grant=self.grants.open_address if settings.insecure_loopback else NO_GRANT,
             local=self._local,
+            local_grant=self.grants.open_address,
             shard=(shard.index, shard.count),
         )
         if self._is_inherited:
@@ -80,7 +86,7 @@ class CompiledPort:
             return
         self._tls = DecisionTls(files, self.lane.tls_cell, lambda: self.lane.turns)
         if self._tls.wants_certificates:
-            self._judge = CertificateJudge(self.lane.wake)
+            self._judge = CertificateJudge(self.grants, self.lane.wake)
             self.lane.judge_certificates(self._judge.board_address)
 
     def wake(self) -> None:
@@ -92,8 +98,8 @@ class CompiledPort:
         return read_lane_counts(self.lane)
 
     def read_metrics(self) -> Iterable[Metric]:
-        """Return the lane's own counters."""
-        return read_lane_metrics(self.lane)
+        """Return the lane's own counters, and what was denied."""
+        return chain(read_lane_metrics(self.lane), read_denial_metrics(self.grants))
 
     async def start(self) -> None:
         """Answer from now on; compiled code is loaded first, or compiled."""
@@ -101,6 +107,7 @@ class CompiledPort:
             self._judge.start()
         if self._tls is not None:
             self._tls.start()
+        self._watch_grants.start()
         self._prefault.start()
         self.lane.start()
         while self.lane.turns == 0:
@@ -112,6 +119,11 @@ class CompiledPort:
     async def say_serving(self) -> None:
         """Decide from now on."""
         self.lane.say(ready=True, serving=True)
+        self.lane.listen()
+
+    async def say_behind(self) -> None:
+        """Say NOT_SERVING, and decide all the same."""
+        self.lane.say(ready=True, serving=False)
         self.lane.listen()
 
     async def say_fenced(self) -> None:
@@ -144,6 +156,7 @@ class CompiledPort:
         """Say NOT_SERVING and GOAWAY, finish the calls that run, end."""
         await asyncio.to_thread(self.lane.stop)
         await asyncio.to_thread(self._prefault.stop)
+        await asyncio.to_thread(self._watch_grants.stop)
         if self._judge is not None:
             self._judge.stop()
         if self._tls is not None:
@@ -174,8 +187,10 @@ def _bounds_of(settings: Settings) -> LaneBounds:
     )
 
 
-def _errand(engine: Engine, shard: Shard, raw: bytes, received_ns: int) -> bytes | RequestError:
+def _errand(
+    engine: Engine, shard: Shard, raw: bytes, received_ns: int, may_use: Callable[[int], bool]
+) -> bytes | RequestError:
     # Loaded when it is first needed: no decision waits for it, and a start does not either.
     from server.services.sync_errand import try_sync_account  # noqa: PLC0415
 
-    return try_sync_account(engine, raw, received_ns, shard)
+    return try_sync_account(engine, raw, received_ns, shard, may_use)

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+from collections.abc import Callable
 from typing import Final
 
 import grpc.aio
@@ -17,8 +18,12 @@ from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
 
 from riskgate.v1 import (
+    audit_pb2,
+    audit_pb2_grpc,
     breaker_pb2,
     breaker_pb2_grpc,
+    identity_pb2,
+    identity_pb2_grpc,
     market_pb2,
     market_pb2_grpc,
     model_pb2,
@@ -30,21 +35,33 @@ from riskgate.v1 import (
     risk_config_pb2,
     risk_config_pb2_grpc,
 )
+from server.anomaly_watch import AnomalyWatch, freezer
 from server.entities import ProviderFigures
 from server.errors import UnavailableError
 from server.policy import default_policy_row
 from server.provider_score import score
 from server.publisher import Publisher, open_redis
 from server.record.pool import open_pool
+from server.record.sealed_fields import use_ring
+from server.security.caller import Call
+from server.security.control_tls import find_control_tls
+from server.security.feed_seal import FeedSeal
+from server.security.field_encryption import KeyRing
+from server.security.revoked_certificates import RevokedCertificates
+from server.services.access import AccessInterceptor, finish_abandoned
+from server.services.audit import AuditService
 from server.services.breaker import BreakerService
+from server.services.identity import IdentityService
 from server.services.interceptors import ErrorInterceptor
 from server.services.market import MarketService
 from server.services.model import ModelService
+from server.services.peer import PeerReader
 from server.services.provider import ProviderService
 from server.services.reference import ReferenceService
 from server.services.risk_config import RiskConfigService
 from server.services.writing import Parts
 from server.settings import Settings
+from server.witness import open_witness
 
 log = logging.getLogger(__name__)
 
@@ -52,8 +69,13 @@ log = logging.getLogger(__name__)
 _MESSAGE_BYTES_MAX: Final = 17 * 1024 * 1024
 _CONCURRENT_CALLS_MAX: Final = 256
 _HEALTH_INTERVAL_S: Final = 0.2
+# A certificate is shown again after this at the latest; streams get the grace to end.
+CONNECTION_AGE_MS_MAX: Final = 600_000
+CONNECTION_GRACE_MS: Final = 60_000
 _SERVICES: Final = (
+    *audit_pb2.DESCRIPTOR.services_by_name.values(),
     *breaker_pb2.DESCRIPTOR.services_by_name.values(),
+    *identity_pb2.DESCRIPTOR.services_by_name.values(),
     *market_pb2.DESCRIPTOR.services_by_name.values(),
     *model_pb2.DESCRIPTOR.services_by_name.values(),
     *provider_pb2.DESCRIPTOR.services_by_name.values(),
@@ -83,17 +105,24 @@ async def _run(settings: Settings) -> None:
         open_pool(settings.database_url_text()) as pool,
         open_redis(settings.redis_url_text()) as client,
     ):
-        publisher = Publisher(pool, client, heartbeat_interval_ms=settings.heartbeat_interval_ms)
+        seal = FeedSeal.ensure(settings.data_dir / "keys")
+        publisher = Publisher(
+            pool, client, seal, heartbeat_interval_ms=settings.heartbeat_interval_ms
+        )
         health_servicer = HealthServicer()
-        server = build_server(Parts(pool, publisher), health_servicer, settings)
-        port = server.add_insecure_port(settings.control_listen)
-        if port == 0:
-            raise UnavailableError("control port", settings.control_listen)
+        freeze = freezer(pool, publisher.wake) if settings.freeze_on_anomaly else None
+        watch = AnomalyWatch(pool, freeze)
+        witness = open_witness(settings, pool, watch.watch_rows)
+        parts = Parts(pool, publisher, settings.redis_url_text())
+        server = build_server(parts, health_servicer, settings, note_call=watch.note_read)
+        port = open_port(server, settings)
         await server.start()
-        log.info("control port %d listens", port)
+        log.info("control port %d listens%s", port, ", WITHOUT TLS" * settings.insecure_loopback)
         tasks = [
             asyncio.create_task(publisher.run(), name="publisher"),
             asyncio.create_task(_report_health(publisher, health_servicer), name="health"),
+            asyncio.create_task(witness.run(), name="witness"),
+            asyncio.create_task(watch.run(), name="anomalies"),
         ]
         try:
             await _wait_first(stop, tasks)
@@ -101,9 +130,13 @@ async def _run(settings: Settings) -> None:
             tasks[1].cancel()
             await health_servicer.enter_graceful_shutdown()
             await server.stop(settings.shutdown_grace_ms / 1_000)
+            await finish_abandoned()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            # What the last calls have left.
+            await witness.advance()
+            await watch.advance()
             log.info("control port is closed")
 
 
@@ -117,30 +150,83 @@ async def _wait_first(stop: asyncio.Event, tasks: list[asyncio.Task[None]]) -> N
 
 
 def build_server(
-    parts: Parts, health_servicer: HealthServicer, settings: Settings
+    parts: Parts,
+    health_servicer: HealthServicer,
+    settings: Settings,
+    *,
+    connection_age_ms: int = CONNECTION_AGE_MS_MAX,
+    connection_grace_ms: int = CONNECTION_GRACE_MS,
+    note_call: Callable[[Call], None] | None = None,
 ) -> grpc.aio.Server:
-    """Return a server with every control service, health and reflection; not yet bound."""
+    """Return a server with every control service, health and reflection; not yet bound.
+
+    Args:
+        parts: What services work with.
+        health_servicer: Answers about health.
+        settings: Of the process.
+        connection_age_ms: After so long a connection takes no new call, give or take a tenth.
+        connection_grace_ms: After so long again its streams are ended.
+        note_call: Told of each call that may go on.
+    """
     server = grpc.aio.server(
-        interceptors=[ErrorInterceptor()],
+        interceptors=[
+            ErrorInterceptor(),
+            AccessInterceptor(parts.pool, peer_reader(settings), note_call),
+        ],
         maximum_concurrent_rpcs=_CONCURRENT_CALLS_MAX,
         options=[
             ("grpc.max_receive_message_length", _MESSAGE_BYTES_MAX),
             ("grpc.max_send_message_length", _MESSAGE_BYTES_MAX),
             ("grpc.so_reuseport", 0),
             ("grpc.max_metadata_size", 8_192),
+            ("grpc.max_connection_age_ms", connection_age_ms),
+            ("grpc.max_connection_age_grace_ms", connection_grace_ms),
+            ("grpc.server_handshake_timeout_ms", settings.request_timeout_ms),
         ],
     )
+    audit_pb2_grpc.add_AuditServiceServicer_to_server(AuditService(parts), server)
     reference_pb2_grpc.add_ReferenceServiceServicer_to_server(ReferenceService(parts), server)
     risk_config_pb2_grpc.add_RiskConfigServiceServicer_to_server(RiskConfigService(parts), server)
     breaker_pb2_grpc.add_BreakerServiceServicer_to_server(BreakerService(parts), server)
     provider_pb2_grpc.add_ProviderServiceServicer_to_server(ProviderService(parts), server)
     market_pb2_grpc.add_MarketServiceServicer_to_server(MarketService(parts), server)
-    models = ModelService(parts, settings.data_dir)
+    models = ModelService(parts, settings.data_dir, settings.artifact_store_url)
     model_pb2_grpc.add_ModelServiceServicer_to_server(models, server)
+    use_ring(parts.pool, KeyRing.ensure(settings.data_dir / "keys"))
+    identities = IdentityService(parts, settings.trust_domain)
+    identity_pb2_grpc.add_IdentityServiceServicer_to_server(identities, server)
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
     names = (*SERVICE_NAMES[1:], health.SERVICE_NAME, reflection.SERVICE_NAME)
     reflection.enable_server_reflection(names, server)
     return server
+
+
+def open_port(server: grpc.aio.Server, settings: Settings) -> int:
+    """Bind the control port, with TLS unless `insecure_loopback` says otherwise; return it.
+
+    Raises:
+        ConfigurationError: There are no certificates to serve with.
+        UnavailableError: It cannot be bound.
+    """
+    tls = find_control_tls(settings)
+    try:
+        if tls is None:
+            port = server.add_insecure_port(settings.control_listen)
+        else:
+            port = server.add_secure_port(settings.control_listen, tls.credentials)
+    except RuntimeError as error:
+        raise UnavailableError("control port", f"{settings.control_listen}: {error}") from error
+    if port == 0:
+        raise UnavailableError("control port", settings.control_listen)
+    return port
+
+
+def peer_reader(settings: Settings) -> PeerReader | None:
+    """Return what reads the certificates of callers; None: they show none."""
+    if settings.insecure_loopback:
+        return None
+    revoked = RevokedCertificates(settings.tls_crl, settings.tls_client_ca)
+    return PeerReader(settings.trust_domain, revoked)
 
 
 async def _report_health(publisher: Publisher, health_servicer: HealthServicer) -> None:

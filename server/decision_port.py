@@ -5,11 +5,18 @@ from typing import Protocol
 
 from prometheus_client.core import Metric
 
+from server.security.grants import Grants
 from server.telemetry.decision_counts import DecisionCounts
 
 
 class DecisionPort(Protocol):
-    """One way of serving the decision port over one engine."""
+    """One way of serving the decision port over one engine.
+
+    Attributes:
+        grants: Who may do what on it.
+    """
+
+    grants: Grants
 
     def wake(self) -> None:
         """Let the engine's owner look at the ring of changes now; any thread."""
@@ -25,6 +32,9 @@ class DecisionPort(Protocol):
 
     async def say_serving(self) -> None:
         """The state is current: decide."""
+
+    async def say_behind(self) -> None:
+        """Say NOT_SERVING, since it lacks what is active; it decides all the same."""
 
     async def say_fenced(self) -> None:
         """Another engine has taken over: say NOT_SERVING and answer with denials, if at all."""

@@ -10,6 +10,7 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -17,6 +18,8 @@ from typing import Final, cast
 
 import grpc
 
+from riskgate.channel import Credentials, RunningStack, StackNotFoundError, open_channel
+from riskgate.credentials import CredentialsError
 from riskgate.v1 import decision_pb2, decision_pb2_grpc, types_pb2
 from server.embedded.locks import FileLock
 from server.embedded.probe import FeedState, check_database, check_schema, read_feed
@@ -24,8 +27,9 @@ from server.embedded.process import wait_until
 from server.errors import RiskgateError
 from server.readiness import read_status
 from server.recorder.progress import PROGRESS_FOLDER, Progress
-from server.security.keys import load_trust_set
-from server.settings import Settings
+from server.security.pki import time_left
+from server.security.trust_set import load_trust_set
+from server.settings import PKI_FOLDER, Settings
 from server.shards import Shard, all_shards
 from server.stack_state import StackState
 
@@ -36,6 +40,8 @@ _LAG_TIMEOUT_S: Final = 2.0
 _HEARTBEAT_AGE_MS_MAX: Final = 2_000
 # The engine journals its clock ten times a second, so there is always something to record.
 _RECORDER_SILENT_MS_MAX: Final = 10_000
+# Ours are renewed ten days before; less means that nobody does.
+_CERTIFICATE_LEFT_MIN: Final = timedelta(days=1)
 _OTHERS_MODE: Final = 0o077
 _START: Final = "start it with `riskgate serve`"
 
@@ -99,6 +105,7 @@ class _Examination:
         yield "disk_space", self._check_disk_space
         yield "supervisor", self._check_supervisor
         yield "keys", self._check_keys
+        yield "certificates", self._check_certificates
         yield "postgres", self._check_postgres
         yield "migrations", self._check_schema
         yield "redis", self._check_redis
@@ -141,10 +148,21 @@ class _Examination:
 
     def _check_keys(self) -> None:
         keys = self._data_dir / "keys"
-        trust = load_trust_set(keys / "trust.json")
-        if not trust.keys:
-            raise Problem("the trust set names no key", f"restore {keys / 'trust.json'}")
-        for path in sorted((*keys.glob("*.password"), *keys.glob("author.pem"))):
+        load_trust_set(keys)
+        private = [path for path in keys.glob("*.pem") if not path.match("*.pub.pem")]
+        for path in sorted((*keys.glob("*.password"), *private)):
+            if stat.S_IMODE(path.stat().st_mode) & _OTHERS_MODE:
+                raise Problem(f"others can read {path}", f"chmod 600 {path}")
+
+    def _check_certificates(self) -> None:
+        if self._state is None or not self._state.is_tls:
+            return
+        files = [self._settings.tls_certificate, self._settings.tls_client_ca]
+        for path in (path for path in files if path is not None and path.exists()):
+            left = time_left(path)
+            if left < _CERTIFICATE_LEFT_MIN:
+                raise Problem(f"{path} ends in {left}", "renew it; `riskgate pki init` renews ours")
+        for path in sorted((self._data_dir / PKI_FOLDER).rglob("*.key")):
             if stat.S_IMODE(path.stat().st_mode) & _OTHERS_MODE:
                 raise Problem(f"others can read {path}", f"chmod 600 {path}")
 
@@ -167,11 +185,11 @@ class _Examination:
 
     def _check_control(self) -> None:
         address = self._state.control_address if self._state else self._settings.control_listen
-        _check_serving("control", address, self._logs)
+        _check_serving("control", address, self._credentials(address), self._logs)
 
     def _check_engine(self, shard: Shard) -> None:
         address = self._decision_addresses()[shard.index]
-        _check_serving(shard.name("engine"), address, self._logs)
+        _check_serving(shard.name("engine"), address, self._credentials(address), self._logs)
 
     def _check_publisher(self) -> None:
         age_ms = self._read_feed().entry_age_ms
@@ -218,9 +236,8 @@ class _Examination:
             stop_loss=0.5,
             dry_run=True,
         )
-        with grpc.insecure_channel(
-            self._decision_addresses()[shard.index], options=[("grpc.enable_http_proxy", 0)]
-        ) as channel:
+        address = self._decision_addresses()[shard.index]
+        with open_channel(address, "decision", self._credentials(address)) as channel:
             stub = decision_pb2_grpc.DecisionServiceStub(channel)
             try:
                 answer: decision_pb2.DecideResponse = stub.Decide(request, timeout=_CALL_TIMEOUT_S)
@@ -271,13 +288,21 @@ class _Examination:
             raise Problem("no Redis was started or named", _START)
         return self._settings.redis_url_text()
 
+    def _credentials(self, address: str) -> Credentials:
+        try:
+            return RunningStack.read(self._data_dir).choose_credentials([address])
+        except StackNotFoundError:
+            return "plaintext"
+        except CredentialsError as error:
+            raise Problem(str(error), "name a client certificate that the stack accepts") from error
+
     def _decision_addresses(self) -> list[str]:
         if self._state is None:
             return [self._settings.decision_listen]
         return self._state.decision_addresses or [self._state.decision_address]
 
 
-def _check_serving(name: str, address: str, logs: Path) -> None:
-    status = read_status(address)
+def _check_serving(name: str, address: str, credentials: Credentials, logs: Path) -> None:
+    status = read_status(address, credentials)
     if status != "SERVING":
         raise Problem(f"{name} on {address} is {status}", f"see {logs / f'{name}.log'}")

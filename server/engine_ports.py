@@ -131,13 +131,25 @@ def _open(settings: Settings, shard: Shard) -> EnginePorts:
     listener = open_listener(address)
     address = listening_address(listener, address)
     ports = EnginePorts(shard, address, to_dial(address), metrics, {DECISION_FD_VARIABLE: listener})
-    if settings.tls_certificate is not None:
-        # Commands of this account have no certificate; a socket that only it can open serves them.
-        local = f"{UNIX_PREFIX}{settings.data_dir / _LOCAL_SOCKET}"
-        ports.decision_to_dial = address_of_shard(local, shard.index)
+    if settings.tls_certificate is not None and _fits_local_sockets(settings):
+        # Callers of this account need no certificate on a socket that only it can open.
+        ports.decision_to_dial = _local_address(settings, shard.index)
         try:
             ports.listeners[LOCAL_FD_VARIABLE] = open_listener(ports.decision_to_dial)
         except BaseException:
             ports.close()
             raise
     return ports
+
+
+def _local_address(settings: Settings, index: int) -> str:
+    return address_of_shard(f"{UNIX_PREFIX}{settings.data_dir / _LOCAL_SOCKET}", index)
+
+
+def _fits_local_sockets(settings: Settings) -> bool:
+    """Tell whether the kernel takes the paths; below a deep directory everybody dials the port."""
+    try:
+        check_decision_address(_local_address(settings, settings.shards - 1))
+    except ValueError:
+        return False
+    return True

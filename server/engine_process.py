@@ -5,6 +5,8 @@ there, compiled or from the cache; then the state is loaded. Only when it is who
 has vouched for it does the port serve. Without a publisher it serves all the same after a while:
 new risk is then denied, exits are not. Losing Redis later does not end that: the age of the feed
 decides then. When another engine has taken over, this one says NOT_SERVING and denies everything.
+While it does not run the model and policy that the record says, because it refused one, it says
+NOT_SERVING and goes on answering with what it has.
 SIGTERM: NOT_SERVING, no new calls, running ones get their time, exit 0.
 """
 
@@ -20,10 +22,14 @@ from server.decision_port import DecisionPort
 from server.engine import Engine
 from server.engine_start import Started, start_engine
 from server.intake import Intake
+from server.loaders.activations import Activations
 from server.loaders.calendar import Calendar
-from server.loaders.model_loader import Activation, ModelLoader
 from server.loaders.redis_epoch import RedisEpoch
+from server.loaders.redis_replica import RedisReplicas
 from server.loaders.redis_state import RedisStateLoader
+from server.replica_report import ReplicaReport, open_activations
+from server.security.feed_seal import FeedSeal
+from server.security.grants import Grants
 from server.settings import Settings
 from server.shards import JOURNAL_FOLDER, Shard
 from server.standby.epoch_guard import EngineFence, EpochGuard
@@ -35,7 +41,7 @@ _POLL_INTERVAL_S: Final = 0.01
 # Twice the longest pause between two heartbeats.
 HEARTBEAT_WAIT_S: Final = 2.0
 SWITCH_INTERVAL_S: Final = 0.0005
-_FENCE_INTERVAL_S: Final = 0.1
+_LOOK_INTERVAL_S: Final = 0.1
 
 
 def run_engine(settings: Settings, begin: Callable[[Settings], Started] = start_engine) -> None:
@@ -57,41 +63,51 @@ def run_engine(settings: Settings, begin: Callable[[Settings], Started] = start_
 class Feeds:
     """All that feeds one engine: Redis, models, calendar. Receives what the first one reads."""
 
-    def __init__(self, settings: Settings, engine: Engine, intake: Intake) -> None:
+    def __init__(self, settings: Settings, engine: Engine, intake: Intake, grants: Grants) -> None:
+        seal = FeedSeal.load(settings.data_dir / "keys")
         self.put = intake.put
+        self.put_identity = grants.put_rows
         self.complete = intake.complete
         self.calendar = Calendar(intake.put)
-        self.models = ModelLoader(settings.data_dir, engine.state, intake.put)
+        self.activations = open_activations(settings, engine, intake.put)
         self.epoch = _watch_epoch(settings, engine)
         self.redis = RedisStateLoader(
             settings.redis_url_text(),
             self,
+            seal,
             known_version=engine.state_version,
             may_beat=self.epoch.may_beat,
         )
+        self.replica = ReplicaReport(
+            settings,
+            engine,
+            self.activations,
+            RedisReplicas(settings.redis_url_text(), seal),
+        )
+        self.activate = self.activations.activate
         self.add_timezone = self.calendar.add_timezone
         self._intake = intake
 
-    def activate(self, activation: Activation) -> None:
-        """Load a model, then hand its change on."""
-        self.models.activate(activation)
-
     def is_settled(self) -> bool:
         """Whether a whole state with its model has reached the engine."""
-        is_loaded = self.redis.is_current and self.models.is_idle and self._intake.depth == 0
+        is_loaded = (
+            self.redis.is_current and self.activations.models.is_idle and self._intake.depth == 0
+        )
         return is_loaded and self.epoch.is_named
 
     def start(self) -> None:
         """Start all threads."""
         self.calendar.start()
-        self.models.start()
+        self.activations.models.start()
         self.epoch.start()
         self.redis.start()
+        self.replica.start()
 
     def stop(self) -> None:
         """End all threads; blocks for a moment."""
         self._intake.close()
-        self.models.stop()
+        self.replica.stop()
+        self.activations.models.stop()
         self.calendar.stop()
         self.redis.stop()
         self.epoch.stop()
@@ -115,10 +131,10 @@ class EngineProcess:
         engine = started.engine
         port = _open_port(settings, engine)
         intake = Intake(engine, port.wake)
-        feeds = Feeds(settings, engine, intake)
+        feeds = Feeds(settings, engine, intake, port.grants)
         metrics = serve_metrics(
             settings.metrics_listen,
-            EngineMetrics(engine, intake, port, feeds.redis, feeds.models),
+            EngineMetrics(engine, intake, port, feeds.redis, feeds.activations),
         )
         work = asyncio.create_task(self._work(engine, feeds, port), name="engine")
         stopped = asyncio.create_task(stop.wait(), name="stop")
@@ -147,10 +163,12 @@ class EngineProcess:
             while not feeds.is_settled():  # noqa: ASYNC110 - it waits for threads
                 await asyncio.sleep(_POLL_INTERVAL_S)
             await _wait_for_heartbeat(engine)
-            await port.say_serving()
+            is_behind = await _say_health(port, feeds.activations)
             log.info("the state is current after %.2f s", time.monotonic() - started_s)
-            while not engine.journal["fenced"][0]:  # noqa: ASYNC110 - the lane finds out
-                await asyncio.sleep(_FENCE_INTERVAL_S)
+            while not engine.journal["fenced"][0]:  # the lane finds out
+                await asyncio.sleep(_LOOK_INTERVAL_S)
+                if feeds.activations.is_behind != is_behind:
+                    is_behind = await _say_health(port, feeds.activations)
             await port.say_fenced()
             log.critical("another engine has taken over: this one denies everything")
 
@@ -159,7 +177,7 @@ def _watch_epoch(settings: Settings, engine: Engine) -> EpochGuard:
     shard = Shard.parse(settings.shard)
     keeps = settings.durability != "memory"
     return EpochGuard(
-        RedisEpoch(settings.redis_url_text(), shard),
+        RedisEpoch(settings.redis_url_text(), shard, FeedSeal.load(settings.data_dir / "keys")),
         int(engine.state.engine[0]["epoch"]),
         EngineFence(engine, shard.folder(settings.data_dir, JOURNAL_FOLDER) if keeps else None),
     )
@@ -174,6 +192,17 @@ def _open_port(settings: Settings, engine: Engine) -> DecisionPort:
     from server.grpcio_port import GrpcioPort  # noqa: PLC0415
 
     return GrpcioPort(settings, engine)
+
+
+async def _say_health(port: DecisionPort, activations: Activations) -> bool:
+    """Say whether this engine should be asked; return whether it is behind the record."""
+    is_behind = activations.is_behind
+    if is_behind:
+        log.error("NOT_SERVING: this engine does not run what the record says")
+        await port.say_behind()
+    else:
+        await port.say_serving()
+    return is_behind
 
 
 async def _wait_for_heartbeat(engine: Engine) -> None:

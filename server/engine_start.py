@@ -76,7 +76,7 @@ def start_engine(settings: Settings) -> Started:
     refuse_fenced(folder)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = lock_journal(folder)
-    source = ModelSource(settings.data_dir)
+    source = ModelSource(settings.data_dir, settings.artifact_store_url)
     snapshots = shard.folder(settings.data_dir, SNAPSHOT_FOLDER)
     restored = restore_engine(folder, snapshots, capacity_in(settings), source.find, shard=shard)
     return begin_serving(settings, restored, folder, lock)

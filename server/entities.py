@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, is_dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
+
+IdentityStatus = Literal["active", "frozen", "revoked"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,6 +159,40 @@ class ConversionRate:
     to_currency: str
     rate: Decimal
     as_of: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdentityEntry:
+    """One entry.
+
+    Attributes:
+        uri: As in the certificate.
+        accounts: Accounts that a trader may use, sorted.
+        every_account: All of them.
+        providers: Providers (by provider_id) it may name, sorted; empty: every provider.
+        calls_per_second: 1 to 1,000,000; None: the server's default.
+        burst: Calls at once, 1 to 1,000,000; None: the server's default.
+        status: active; frozen by a rule until a person looks; revoked.
+        has_second_factor: It has a secret for one-time codes.
+        version: Counts its changes from 1; 0: not stored yet.
+        updated_at: Of the last change; None: not stored yet.
+    """
+
+    uri: str
+    accounts: tuple[str, ...] = ()
+    every_account: bool = False
+    providers: tuple[str, ...] = ()
+    calls_per_second: int | None = None
+    burst: int | None = None
+    status: IdentityStatus = "active"
+    has_second_factor: bool = False
+    version: int = 0
+    updated_at: datetime | None = None
+
+    @property
+    def is_active(self) -> bool:
+        """Tell whether it may call at all."""
+        return self.status == "active"
 
 
 def plain(value: object) -> Any:

@@ -28,7 +28,8 @@ terminal of the operator. A refused order is *not* an error: it is an OK answer 
         ├── JournalFencedError                  FAILED_PRECONDITION  another engine has taken over
         └── JournalTamperedError                FAILED_PRECONDITION  not what was sealed
 
-What refuses keys, signatures, models and their approvals has a page of its own: `trust_errors.py`.
+What refuses keys, artifacts and callers has a page of its own: `trust_errors.py`. So has what
+refuses trust sets and approvals: `statement_errors.py`.
 """
 
 import re

@@ -1,6 +1,9 @@
 """The shared hot state in Redis: names, form and how to read it without missing anything.
 
-- `riskgate:state` (hash): `<kind number>:<key>` -> serialised StateChange of the entity as it
+Redis is outside: every change that stands in it carries the seal of control (`feed_seal.py`), and
+what does not is dropped.
+
+- `riskgate:state` (hash): `<kind number>:<key>` -> sealed StateChange of the entity as it
   stands; a deleted entity stays as a change with empty rows, so that a late reader deletes it
   too.
 - `riskgate:changes` (stream): one entry per change, in order, with the fields `generation`,
@@ -15,6 +18,7 @@
 - `riskgate:journal:<shard>` (stream): the journal's entries for a standby on another machine, by
   their numbers; beside it `…:newest`, the newest number there is, and `…:taken`, the newest that
   the standby has.
+- `riskgate:doubt`: set by a reader that found the hash wanting; the publisher builds it anew.
 - `riskgate:market` (hash): `<kind>:<key>` -> time of the newest measurement, 20 digits, so that
   text order is time order.
 
@@ -34,6 +38,8 @@ VERSION_KEY: Final = "riskgate:version"
 GENERATION_KEY: Final = "riskgate:generation"
 LAYOUT_KEY: Final = "riskgate:layout"
 MARKET_KEY: Final = "riskgate:market"
+# A reader found the hash wanting: the publisher builds it anew.
+DOUBT_KEY: Final = "riskgate:doubt"
 
 # Names inside a stream entry.
 FIELD_GENERATION: Final = "generation"
@@ -54,6 +60,7 @@ KIND_ORDER: Final = (
     state_pb2.CHANGE_KIND_BREAKER,
     state_pb2.CHANGE_KIND_MARKET,
     state_pb2.CHANGE_KIND_MODEL,
+    state_pb2.CHANGE_KIND_IDENTITY,
 )
 
 

@@ -17,10 +17,14 @@ from prometheus_client.core import Metric
 from server.engine import Engine
 from server.errors import UnavailableError
 from server.owner import LoopOwner
+from server.security.control_tls import find_control_tls
+from server.security.port_grants import open_grants
+from server.services.call_access import CallAccess
 from server.services.decision import SERVICE_NAME, DecisionService
 from server.settings import Settings
 from server.shards import Shard
 from server.telemetry.decision_counts import DecisionCounts
+from server.telemetry.denial_counts import read_denial_metrics
 from server.warming import warm_kernels
 
 log = logging.getLogger(__name__)
@@ -29,12 +33,21 @@ log = logging.getLogger(__name__)
 PORT_BYTES_MAX: Final = 4 * 1024 * 1024
 CONCURRENT_CALLS_MAX: Final = 4_096
 METADATA_BYTES_MAX: Final = 8_192
+# Who was let in shows its certificate anew after so long.
+CONNECTION_AGE_MS_MAX: Final = 600_000
 _SERVING: Final = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING: Final = health_pb2.HealthCheckResponse.NOT_SERVING
 
 
 class GrpcioPort:
-    """Serves one engine; made on the event loop that will own it."""
+    """Serves one engine; made on the event loop that will own it.
+
+    Attributes:
+        number: Port that is bound; 0 before the start, and for a Unix socket.
+
+    Raises:
+        ConfigurationError: A TLS file cannot be used, or none is named and plaintext not allowed.
+    """
 
     def __init__(self, settings: Settings, engine: Engine) -> None:
         self._settings = settings
@@ -42,6 +55,9 @@ class GrpcioPort:
         self._counts = DecisionCounts()
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]
         self._is_ready = False
+        self.number = 0
+        self.grants, self._watch_grants = open_grants(settings, engine)
+        self._tls = find_control_tls(settings)
         self._server = self._make_server(engine)
 
     def wake(self) -> None:
@@ -53,8 +69,8 @@ class GrpcioPort:
         return self._counts
 
     def read_metrics(self) -> Iterable[Metric]:
-        """Return nothing: gRPC keeps its own counts to itself."""
-        return ()
+        """Return what was denied: gRPC keeps its own counts to itself."""
+        return read_denial_metrics(self.grants)
 
     async def start(self) -> None:
         """Bind the port and answer.
@@ -66,16 +82,26 @@ class GrpcioPort:
         await self._say(_NOT_SERVING)
         address = self._settings.decision_listen
         try:
-            port = self._server.add_insecure_port(address)
+            if self._tls is None:
+                port = self._server.add_insecure_port(address)
+            else:
+                port = self._server.add_secure_port(address, self._tls.credentials)
         except RuntimeError as error:
             raise UnavailableError("decision port", address) from error
+        self._watch_grants.start()
         await self._server.start()
+        self.number = port
         log.info("decision port %d listens", port)
 
     async def say_serving(self) -> None:
         """Decide from now on."""
         self._is_ready = True
         await self._say(_SERVING)
+
+    async def say_behind(self) -> None:
+        """Say NOT_SERVING, and decide all the same."""
+        self._is_ready = True
+        await self._say(_NOT_SERVING)
 
     async def say_fenced(self) -> None:
         """Say NOT_SERVING; calls are denied by themselves, unless no journal is kept."""
@@ -90,6 +116,7 @@ class GrpcioPort:
         """Take no new calls and give running ones their time."""
         await self._health.enter_graceful_shutdown()
         await self._server.stop(self._settings.shutdown_grace_ms / 1_000)
+        await asyncio.to_thread(self._watch_grants.stop)
 
     def _make_server(self, engine: Engine) -> grpc.aio.Server:
         settings = self._settings
@@ -101,12 +128,14 @@ class GrpcioPort:
                 ("grpc.max_send_message_length", -1),
                 ("grpc.max_metadata_size", METADATA_BYTES_MAX),
                 ("grpc.so_reuseport", 0),
+                ("grpc.max_connection_age_ms", CONNECTION_AGE_MS_MAX),
             ],
         )
         service = DecisionService(
             engine,
             self._owner,
             self._counts,
+            access=CallAccess(self.grants, is_open=self._tls is None),
             is_ready=lambda: self._is_ready,
             state_wait_s=settings.state_wait_ms_max / 1_000,
             request_bytes_max=settings.request_bytes_max,

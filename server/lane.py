@@ -24,6 +24,7 @@ from server.hotpath.lane.lane_record import STATUS_NOT_SERVING, STATUS_SERVING
 from server.hotpath.lane.loop import ERRAND, serve_nb
 from server.hotpath.lane.memory import LaneBounds, new_lane
 from server.hotpath.lane.structs import CALL
+from server.hotpath.wire.grants import may_use_nb
 from server.hotpath.wire.journaling import begin_call_nb
 from server.hotpath.wire.memory import new_wire
 from server.journal.writer import durability_of
@@ -36,8 +37,9 @@ _RESOURCE_EXHAUSTED: Final = 8
 _UNAVAILABLE: Final = 14
 _JOURNAL_AWAY: Final = "the journal cannot be written"
 
-# (request bytes, Unix nanoseconds of its receipt) → answer bytes, or why there is none.
-Errand = Callable[[bytes, int], bytes | RequestError]
+# (request bytes, Unix nanoseconds of its receipt, whether its caller may use the account whose zero
+# padded id is at an address) → answer bytes, or why there is none.
+Errand = Callable[[bytes, int, Callable[[int], bool]], bytes | RequestError]
 
 
 class Lane:
@@ -49,6 +51,8 @@ class Lane:
         local: Another one that never speaks TLS, for commands on this machine.
         bounds: What the port may use.
         errand: Answers a SyncAccount; called in the lane's thread.
+        open_grant: Address of the GRANT of callers without a certificate; 0: they are denied.
+        local_grant: The same at the local socket.
         shard: Number of this engine and how many share the accounts.
     """
 
@@ -59,7 +63,9 @@ class Lane:
         bounds: LaneBounds,
         errand: Errand,
         *,
+        open_grant: int = 0,
         local: socket.socket | None = None,
+        local_grant: int = 0,
         shard: tuple[int, int] = (0, 1),
     ) -> None:
         self._engine = engine
@@ -75,6 +81,8 @@ class Lane:
         )
         self.record = self._memory.record
         self.record["journal"] = engine.journal.ctypes.data
+        self.record["open_grant"] = open_grant
+        self.record["local_grant"] = local_grant
         self._thread = threading.Thread(target=self._run, name="lane", daemon=True)
         self.failure: BaseException | None = None
 
@@ -99,7 +107,10 @@ class Lane:
         return self._thread.is_alive()
 
     def judge_certificates(self, board_address: int) -> None:
-        """Let every client certificate be judged over this board; before `start`."""
+        """Let every client certificate be judged over this board; before `start`.
+
+        Who is not let in by the judge may call nothing.
+        """
         self.record["board"] = board_address
         self.record["tls_judged"] = 1
 
@@ -165,7 +176,11 @@ class Lane:
         begin_call_nb(wire, journal, KIND_SYNC, length)
         if wire["barred"] and not wire["exits_only"]:
             return RequestError(code=_UNAVAILABLE, message=_JOURNAL_AWAY)
-        outcome = self._errand(ctypes.string_at(address, length), int(call["received_ns"]))
+        outcome = self._errand(
+            ctypes.string_at(address, length),
+            int(call["received_ns"]),
+            lambda account: bool(may_use_nb(wire, account, 0)),
+        )
         if isinstance(outcome, bytes):
             wire["applied"] = 1
             answer = np.frombuffer(outcome, np.uint8).ctypes.data
@@ -211,7 +226,7 @@ def warm_lane(engine: Engine) -> None:
     bounds = LaneBounds(connections=1, calls=1, streams=1, batches=1)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)
-        lane = Lane(engine, listener, bounds, lambda _raw, _received_ns: b"")
+        lane = Lane(engine, listener, bounds, lambda *_: b"")
         lane.start()
         lane.stop(at_once=True)
         lane.close()

@@ -12,24 +12,26 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Final
 
 import redis.asyncio
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from riskgate.v1 import state_pb2
 from server import feed
 from server.changes import heartbeat_rows, state_change
 from server.errors import UnavailableError
 from server.hotpath.layout import LAYOUT_VERSION
+from server.loaders.feed_entry import read_number
+from server.measurement import Measurement
 from server.record.measurements import kept_measurements
 from server.record.outbox import Outbox
 from server.record.pool import Pool
 from server.record.reencode import reencode_outdated
+from server.security.feed_seal import FeedSeal
 
 log = logging.getLogger(__name__)
 
@@ -42,40 +44,31 @@ POLL_INTERVAL_S: Final = 0.2
 RECORD_AWAY_S: Final = 1.5
 BATCH_LENGTH: Final = 256
 _REBUILD_PAGE: Final = 1_000
+# Clocks of our machines differ by less; a later time in Redis was written by somebody else.
+_AHEAD_NS_MAX: Final = 60_000_000_000
 _LUA: Final = files("server").joinpath("lua")
 
 
-@dataclass(frozen=True, slots=True)
-class Measurement:
-    """One measured value on its way to the engines; the newest of its key wins."""
-
-    kind: state_pb2.ChangeKind
-    key: str
-    rows: bytes
-    at_ns: int
-
-    @property
-    def field(self) -> str:
-        """Field of the state hash."""
-        return feed.state_field(self.kind, self.key)
-
-    @property
-    def stamp(self) -> str:
-        """Time as text that sorts like the time."""
-        return f"{self.at_ns:020d}"
-
-    def change(self) -> bytes:
-        """Return the serialised StateChange."""
-        return state_change(self.kind, self.key, self.rows).SerializeToString()
-
-
 class Publisher:
-    """The only writer of the shared state; `run` lives as long as the control process."""
+    """The only writer of the shared state; `run` lives as long as the control process.
+
+    Args:
+        pool: Of the record.
+        client: Of Redis.
+        seal: Marks everything that goes out as ours.
+        heartbeat_interval_ms: Between two heartbeats.
+    """
 
     def __init__(
-        self, pool: Pool, client: "redis.asyncio.Redis", *, heartbeat_interval_ms: int
+        self,
+        pool: Pool,
+        client: "redis.asyncio.Redis",
+        seal: FeedSeal,
+        *,
+        heartbeat_interval_ms: int,
     ) -> None:
         self._outbox = Outbox(pool)
+        self._seal = seal.seal
         self._pool = pool
         self._redis = client
         self._heartbeat_interval_s = heartbeat_interval_ms / 1_000
@@ -141,8 +134,13 @@ class Publisher:
         if generation is None:
             raise UnavailableError("state feed")
         keys = [feed.STATE_KEY, feed.STREAM_KEY, feed.MARKET_KEY, feed.GENERATION_KEY]
+        # What claims to be from the future was not written by us and blocks nobody.
+        latest = f"{time.time_ns() + _AHEAD_NS_MAX:020d}"
         calls = [
-            [generation, each.stamp, each.field, each.change(), feed.STREAM_LENGTH_MAX]
+            [
+                *(generation, each.stamp, each.field, self._seal(each.change())),
+                *(feed.STREAM_LENGTH_MAX, latest),
+            ]
             for each in measurements
         ]
         try:
@@ -164,6 +162,8 @@ class Publisher:
                     pass
             except (UnavailableError, TimeoutError) as error:
                 self._say("record", f"away: {error}")
+            except ResponseError as error:
+                self._suspect(error)
             except (RedisError, OSError) as error:
                 self._say("redis", f"away: {error}")
             except Exception:
@@ -193,7 +193,7 @@ class Publisher:
                 self._generation,
                 entry.version,
                 feed.state_field(entry.kind, entry.key),
-                entry.change,
+                self._seal(entry.numbered()),
                 feed.STREAM_LENGTH_MAX,
             ]
             for entry in entries
@@ -212,6 +212,8 @@ class Publisher:
                 try:
                     await self._beat(self._generation)
                     self._say("redis", "there")
+                except ResponseError as error:
+                    self._suspect(error)
                 except (RedisError, OSError) as error:
                     self._say("redis", f"away: {error}")
             spent_s = time.monotonic() - started_s
@@ -222,16 +224,25 @@ class Publisher:
         rows = heartbeat_rows(version, record_away=self.is_record_away)
         change = state_change(state_pb2.CHANGE_KIND_HEARTBEAT, "publisher", rows)
         keys = [feed.STREAM_KEY, feed.VERSION_KEY, feed.GENERATION_KEY]
-        call = [generation, version, change.SerializeToString(), feed.STREAM_LENGTH_MAX]
+        sealed = self._seal(change.SerializeToString())
+        call = [generation, version, sealed, feed.STREAM_LENGTH_MAX]
         (result,) = await self._call_all("heartbeat", keys, [call])
         if result == -1:
             self._lose_alignment("the state is gone, replaced or behind")
+        if await self._redis.getdel(feed.DOUBT_KEY):
+            self._must_rebuild = True
+            self._lose_alignment("a reader found entities missing or changed")
 
     def _say(self, store: str, condition: str) -> None:
         # An outage is tried several times a second and is one line all the same.
         if self._said[store] != condition:
             self._said[store] = condition
             log.warning("%s is %s", store, condition)
+
+    def _suspect(self, error: ResponseError) -> None:
+        """Redis is there and refuses: something of another form stands in the place of ours."""
+        self._must_rebuild = True
+        self._lose_alignment(str(error))
 
     def _lose_alignment(self, reason: str) -> None:
         log.warning("redis no longer holds our state: %s", reason)
@@ -252,8 +263,7 @@ class Publisher:
             self._record_seen_s = time.monotonic()
         except (UnavailableError, TimeoutError) as error:
             self._say("record", f"away: {error}")
-        found = await self._redis.mget(feed.GENERATION_KEY, feed.VERSION_KEY, feed.LAYOUT_KEY)
-        generation, version, layout = (None if text is None else int(text) for text in found)
+        generation, version, layout = await self._read_head()
         if (
             not self._must_rebuild
             and generation is not None
@@ -266,6 +276,19 @@ class Publisher:
             self._generation, self._published = generation, version
         elif newest is not None:
             await self._rebuild(expected=generation, version=newest)
+
+    async def _read_head(self) -> list[int | None]:
+        """Return generation, version and layout; what cannot be ours is removed."""
+        head: list[int | None] = []
+        for key in (feed.GENERATION_KEY, feed.VERSION_KEY, feed.LAYOUT_KEY):
+            (text,) = await self._redis.mget(key)
+            number = read_number(text if isinstance(text, bytes) else None)
+            is_ours = number is not None and number <= time.time_ns() + _AHEAD_NS_MAX
+            if not is_ours and await self._redis.delete(key):
+                self._must_rebuild = True
+                log.error("%s in redis was not written by us", key)
+            head.append(number if is_ours else None)
+        return head
 
     async def _rebuild(self, *, expected: int | None, version: int) -> None:
         """Build the state of the record aside and swap it in under a new generation.
@@ -282,12 +305,18 @@ class Publisher:
                 count += len(fields)
             kept = [Measurement(*each) for each in await kept_measurements(self._pool)]
             for part in _parts(kept, _REBUILD_PAGE):
-                await self._redis.hset(state, mapping={one.field: one.change() for one in part})
+                await self._redis.hset(
+                    state, mapping={one.field: self._seal(one.change()) for one in part}
+                )
                 await self._redis.hset(market, mapping={one.field: one.stamp for one in part})
             generation = max(time.time_ns(), (expected or 0) + 1)
             keys = [feed.STATE_KEY, state, feed.VERSION_KEY, feed.GENERATION_KEY, feed.LAYOUT_KEY]
-            arguments = ["" if expected is None else expected, generation, version, LAYOUT_VERSION]
-            (done,) = await self._call_all("rebuild", [*keys, feed.MARKET_KEY, market], [arguments])
+            arguments = [
+                *("" if expected is None else expected, generation, version, LAYOUT_VERSION),
+                int(self._must_rebuild),
+            ]
+            keys += [feed.MARKET_KEY, market, feed.STREAM_KEY]
+            (done,) = await self._call_all("rebuild", keys, [arguments])
         finally:
             await self._redis.delete(state, market)
         if done:
@@ -305,7 +334,10 @@ class Publisher:
                     break
                 if any(entry.layout_version != LAYOUT_VERSION for entry in entries):
                     raise UnavailableError("state feed", "rows of another layout in the outbox")
-                yield {feed.state_field(kind, entry.key): entry.change for entry in entries}
+                yield {
+                    feed.state_field(kind, entry.key): self._seal(entry.numbered())
+                    for entry in entries
+                }
                 key = entries[-1].key
 
     async def _call_all(

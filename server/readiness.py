@@ -1,6 +1,6 @@
 """Ask a port, by the standard gRPC health protocol, whether it serves.
 
-`python -m server.readiness SECONDS ADDRESS...` waits until all of them do and exits 0. The
+`python -m server.readiness SECONDS DATA_DIR` waits until all ports of the stack do and exits 0. The
 supervisor runs it as a child, because it must never load gRPC itself: a process that has, cannot
 safely start others.
 """
@@ -12,6 +12,9 @@ from typing import cast
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from riskgate.channel import Credentials, RunningStack, find_credentials
+
+UNIX_PREFIX = "unix:"
 _CALL_TIMEOUT_S = 1.0
 _POLL_S = 0.1
 _OPTIONS = (
@@ -23,16 +26,22 @@ _OPTIONS = (
 )
 
 
-def read_status(address: str) -> str:
+def read_status(address: str, credentials: Credentials = "plaintext") -> str:
     """Return SERVING, NOT_SERVING, UNKNOWN, or the gRPC code name of a failed question."""
-    with grpc.insecure_channel(address, options=_OPTIONS) as channel:
+    with _open(address, credentials) as channel:
         return _ask(channel)
 
 
-def wait_until_serving(addresses: list[str], *, timeout_s: float) -> list[str]:
-    """Wait for all addresses; return those that do not serve at the end, with their status."""
+def wait_until_serving(stack: RunningStack, *, timeout_s: float) -> list[str]:
+    """Wait for all ports; return those that do not serve at the end, with their status.
+
+    Raises:
+        CredentialsError: They want a certificate, and there is none that can be read.
+    """
     deadline = time.monotonic() + timeout_s
-    waiting = {address: grpc.insecure_channel(address, options=_OPTIONS) for address in addresses}
+    addresses = [*stack.decision, stack.control]
+    credentials = stack.choose_credentials(addresses)
+    waiting = {address: _open(address, credentials) for address in addresses}
     try:
         while True:
             status = {address: _ask(channel) for address, channel in waiting.items()}
@@ -43,6 +52,15 @@ def wait_until_serving(addresses: list[str], *, timeout_s: float) -> list[str]:
     finally:
         for channel in waiting.values():
             channel.close()
+
+
+def _open(address: str, credentials: Credentials) -> grpc.Channel:
+    # The socket of this account speaks plaintext beside a port with TLS.
+    shown = "plaintext" if address.startswith(UNIX_PREFIX) else credentials
+    found = find_credentials(address, shown)
+    if found is None:
+        return grpc.insecure_channel(address, options=_OPTIONS)
+    return grpc.secure_channel(address, found, options=_OPTIONS)
 
 
 def _ask(channel: grpc.Channel) -> str:
@@ -56,6 +74,6 @@ def _ask(channel: grpc.Channel) -> str:
 
 
 if __name__ == "__main__":
-    left = wait_until_serving(sys.argv[2:], timeout_s=float(sys.argv[1]))
+    left = wait_until_serving(RunningStack.read(sys.argv[2]), timeout_s=float(sys.argv[1]))
     sys.stderr.write("".join(f"{line}\n" for line in left))
     sys.exit(1 if left else 0)

@@ -23,6 +23,7 @@ from pydantic_settings import (
 
 from server.errors import ConfigurationError
 from server.lane_libraries import is_lane_possible
+from server.loaders.bucket_address import check_store_url
 from server.shards import SHARDS_MAX, Shard
 
 SETTINGS_FILE_VARIABLE = "RISKGATE_SETTINGS_FILE"
@@ -33,6 +34,13 @@ _SOCKET_PATH_BYTES_MAX = 107
 # One that is written, one that lies ready, and what the recorder is at.
 _SEGMENTS_MIN = 4
 _TLS_FILES = ("tls_certificate", "tls_key", "tls_client_ca")
+_TLS_DEFAULTS = {
+    "tls_certificate": "server.crt",
+    "tls_key": "server.key",
+    "tls_client_ca": "ca.crt",
+    "tls_crl": "ca.crl",
+}
+PKI_FOLDER = "pki"
 
 
 def _check_listen_address(address: str) -> str:
@@ -92,13 +100,18 @@ class Settings(BaseSettings):
         "riskgate", description="DOMAIN in the identities that certificates name: spiffe://DOMAIN/…"
     )
     tls_certificate: Path | None = Field(
-        None, description="PEM file: certificate of the decision port and its chain; needs its key."
+        None,
+        description="PEM file: certificate of both ports and its chain; absent: that of the "
+        "development authority in the data directory.",
     )
     tls_key: Path | None = Field(
         None, description="PEM file, no passphrase: private key of that certificate."
     )
     tls_client_ca: Path | None = Field(
-        None, description="PEM file: who may sign client certificates, which are then required."
+        None, description="PEM file: who may sign client certificates, which are required."
+    )
+    tls_crl: Path | None = Field(
+        None, description="PEM file: that authority's revoked certificates, read when it changes."
     )
     control_listen: ListenAddress = Field(
         "127.0.0.1:50052", description="Address of the control port; port 0 picks a free one."
@@ -111,6 +124,11 @@ class Settings(BaseSettings):
     )
     redis_url: SecretStr | None = Field(
         None, description="Redis to use; absent: an embedded one under the data directory."
+    )
+    artifact_store_url: Annotated[str, AfterValidator(check_store_url)] | None = Field(
+        None,
+        description="Bucket of artifacts, s3://BUCKET[/PREFIX][?endpoint=URL&region=REGION]; needs "
+        "the extra s3; absent: the data directory.",
     )
     service_user: str = Field(
         "nobody",
@@ -163,6 +181,16 @@ class Settings(BaseSettings):
     capacity_identities: Rows = Field(4_096, description="Rows of the identity table.")
     capacity_reservations: Rows = Field(4_194_304, description="Rows of the reservation table.")
     capacity_idempotency: Rows = Field(1_048_576, description="Rows of the idempotency table.")
+
+    heads_copy_dir: Path | None = Field(
+        None,
+        description="Folder that gets the signed heads of the audit log too, best on another "
+        "machine's disk.",
+    )
+    freeze_on_anomaly: bool = Field(
+        default=False,
+        description="Freeze an identity whose calls a rule on unusual behaviour has found.",
+    )
 
     durability: Literal["memory", "process", "disk"] = Field(
         "process",
@@ -265,10 +293,22 @@ def load_settings(**overrides: Any) -> Settings:
     conflicts = _find_conflicts(settings)
     if conflicts:
         raise ConfigurationError(conflicts)
-    paths = {name: getattr(settings, name) for name in ("data_dir", *_TLS_FILES)}
-    return settings.model_copy(
+    paths = {
+        name: getattr(settings, name) for name in ("data_dir", "heads_copy_dir", *_TLS_DEFAULTS)
+    }
+    settings = settings.model_copy(
         update={name: _to_absolute(path) for name, path in paths.items() if path is not None}
     )
+    if settings.insecure_loopback or settings.tls_certificate is not None:
+        return settings
+    folder = settings.data_dir / PKI_FOLDER
+    return settings.model_copy(update={name: folder / file for name, file in _TLS_DEFAULTS.items()})
+
+
+def uses_development_pki(settings: Settings) -> bool:
+    """Tell whether the ports' certificate is that of the authority in the data directory."""
+    own = settings.data_dir / PKI_FOLDER / _TLS_DEFAULTS["tls_certificate"]
+    return settings.tls_certificate == own
 
 
 def split_address(address: str) -> tuple[str, int]:
@@ -284,14 +324,14 @@ def _to_absolute(path: Path) -> Path:
 def _find_conflicts(settings: Settings) -> list[str]:
     """Return what no field can say alone."""
     problems = []
-    certificate, key, client_ca = (getattr(settings, name) for name in _TLS_FILES)
-    if (certificate is None) != (key is None):
-        missing = "tls_key" if key is None else "tls_certificate"
-        problems.append(f"{missing}: certificate and key are set together")
-    if client_ca is not None and certificate is None:
-        problems.append("tls_client_ca: needs tls_certificate")
-    if settings.lane == "grpcio" and any((certificate, key, client_ca)):
-        problems.append("lane: grpcio serves without TLS; compiled serves it")
+    named = [name for name in _TLS_DEFAULTS if getattr(settings, name) is not None]
+    if named and settings.insecure_loopback:
+        problems.append(f"insecure_loopback: contradicts {named[0]}; take one of them away")
+    elif named:
+        missing = [name for name in _TLS_FILES if name not in named]
+        problems.extend(
+            f"{name}: certificate, key and client authority are set together" for name in missing
+        )
     if settings.journal_budget_bytes < _SEGMENTS_MIN * settings.journal_segment_bytes:
         problems.append(
             f"journal_budget_bytes: must hold {_SEGMENTS_MIN} files of journal_segment_bytes"

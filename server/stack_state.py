@@ -22,6 +22,7 @@ class StackState(BaseModel):
         supervisor_pid: Process number of `riskgate serve`.
         started_at: RFC 3339, UTC.
         ready: Whether both ports were seen serving.
+        is_tls: Whether the network ports want client certificates; false: insecure loopback.
         decision_address: HOST:PORT by which this machine reaches the decision port; of several
             engines, that of the first.
         decision_addresses: The same of every engine, in the order of the shards.
@@ -40,8 +41,9 @@ class StackState(BaseModel):
     supervisor_pid: int
     started_at: str
     ready: bool
+    # Absent in the file of an earlier release, like the lists below.
+    is_tls: bool = False
     decision_address: str
-    # Absent in the file of an earlier release.
     decision_addresses: list[str] = Field(default_factory=list)
     control_address: str
     metrics_address: str

@@ -16,7 +16,6 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from itertools import product
-from pathlib import Path
 from types import FrameType
 
 from pydantic import SecretStr
@@ -32,7 +31,8 @@ from server.engine_ports import EnginePorts, open_ports
 from server.errors import ConfigurationError, UnavailableError
 from server.record.migrate import migrate
 from server.security.keys import ensure_development_keys
-from server.settings import Settings
+from server.security.pki_renewal import PkiRenewal, prepare_certificates
+from server.settings import Settings, uses_development_pki
 from server.stack_state import StackState, remove_state
 from server.watcher import Watcher
 from server.worker import Worker, end_orphan
@@ -101,9 +101,18 @@ class Supervisor:
             stack.callback(self._close_ports)
             stack.callback(self._stop_children)
             self._end_orphans()
+            self._prepare_certificates(stack)
             self._start(stack)
             self._stop_asked.wait()
             log.info("stopping")
+
+    def _prepare_certificates(self, stack: ExitStack) -> None:
+        if self._settings.insecure_loopback:
+            log.warning("INSECURE: no TLS; every caller on this machine may do everything")
+        elif prepare_certificates(self._settings):
+            renewal = PkiRenewal(self._settings)
+            renewal.start()
+            stack.callback(renewal.stop)
 
     def _start(self, stack: ExitStack) -> None:
         database_url, redis_url = self._start_services()
@@ -125,6 +134,7 @@ class Supervisor:
             supervisor_pid=os.getpid(),
             started_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
             ready=False,
+            is_tls=not settings.insecure_loopback,
             decision_address=to_call[0],
             decision_addresses=to_call,
             control_address=to_dial(addresses.control),
@@ -138,7 +148,7 @@ class Supervisor:
         self._write_state()
         for watcher in self._watchers:
             watcher.start()
-        self._wait_until_ready(stack, addresses, self._state)
+        self._wait_until_ready(stack, addresses)
 
     def _start_workers(self, addresses: Addresses, state: StackState) -> None:
         settings = self._settings
@@ -192,15 +202,12 @@ class Supervisor:
             urls.append(service.url)
         return urls[0], urls[1]
 
-    def _wait_until_ready(self, stack: ExitStack, addresses: Addresses, state: StackState) -> None:
+    def _wait_until_ready(self, stack: ExitStack, addresses: Addresses) -> None:
         timeout_s = self._settings.start_timeout_ms / 1_000
         log_path = self._data_dir / "logs" / "readiness.log"
         log_path.unlink(missing_ok=True)
         probe = start_process(
-            [
-                *(sys.executable, "-m", "server.readiness", str(timeout_s)),
-                *(*state.decision_addresses, state.control_address),
-            ],
+            [sys.executable, "-m", "server.readiness", str(timeout_s), str(self._data_dir)],
             log_path=log_path,
             death_signal=signal.SIGKILL,
             environment=os.environ,
@@ -217,7 +224,7 @@ class Supervisor:
                 f"see {log_path.parent}",
             )
         self._write_state(ready=True)
-        _report_ready(self._data_dir, addresses, as_json=self._as_json)
+        _report_ready(self._settings, addresses, as_json=self._as_json)
 
     def _refuse_dying(self) -> None:
         for child in (watcher.child for watcher in self._watchers):
@@ -282,16 +289,29 @@ def _to_variables(settings: Settings) -> dict[str, str]:
     return variables
 
 
-def _report_ready(data_dir: Path, addresses: Addresses, *, as_json: bool) -> None:
+def _report_ready(settings: Settings, addresses: Addresses, *, as_json: bool) -> None:
     # Standard output is the interface here: scripts wait for this one line.
+    data_dir = settings.data_dir
     if as_json:
-        line = json.dumps({"ready": True, "data_dir": str(data_dir), **asdict(addresses)})
+        said = {"ready": True, "data_dir": str(data_dir), **asdict(addresses)}
+        ca = settings.tls_client_ca
+        said |= {"security": "insecure_loopback" if ca is None else "mutual_tls"}
+        line = json.dumps({**said, "ca": ca and str(ca)})
     else:
         decisions = ", ".join(addresses.decisions)
         line = (
             f"READY decisions on {decisions}, control on {addresses.control}, metrics on "
-            f"{addresses.metrics}, data in {data_dir}; next: riskgate apply -f FILE.yaml and "
+            f"{addresses.metrics}, data in {data_dir}; {_describe_security(settings)}; next: "
+            "riskgate apply -f FILE.yaml and "
             f"riskgate decide --help, each with --data-dir {data_dir}; stop with Ctrl-C"
         )
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
+
+
+def _describe_security(settings: Settings) -> str:
+    if settings.insecure_loopback:
+        return "INSECURE: no TLS, every caller on this machine may do everything"
+    if uses_development_pki(settings):
+        return "mutual TLS, riskgate pki issue lets others in"
+    return f"mutual TLS for certificates of {settings.tls_client_ca}"

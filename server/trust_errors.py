@@ -6,12 +6,18 @@ what a class fixes.
     RiskgateError
     ├── TrustSetInvalidError                    FAILED_PRECONDITION  keys/trust
     ├── AuthorKeyError                          FAILED_PRECONDITION  a key that signs
+    ├── KeyRingError                            FAILED_PRECONDITION  keys/data.keys
+    ├── SealedValueError                        FAILED_PRECONDITION  what is stored encrypted
+    ├── AuditTamperedError                      FAILED_PRECONDITION  rows or heads contradict
     ├── AccessError                             PERMISSION_DENIED
+    │   ├── TlsVersionError                     UNAUTHENTICATED      older than TLS 1.3
     │   ├── UnauthenticatedError                UNAUTHENTICATED      no usable certificate
-    │   ├── MethodDeniedError                                        role or group lacks the right
+    │   ├── CertificateRevokedError             UNAUTHENTICATED      on the authority's list
+    │   ├── MethodDeniedError                                        the role lacks the right
+    │   ├── GroupDeniedError                                         no group has the right
     │   ├── ObjectDeniedError                                        another's account or provider
     │   ├── IdentityRevokedError                                     frozen or revoked
-    │   ├── SecondFactorError                                        absent, wrong, or used before
+    │   ├── SecondFactorError                                        absent, wrong, used, locked
     │   ├── JustificationMissingError           INVALID_ARGUMENT     note.reason
     │   └── RateLimitedError                    RESOURCE_EXHAUSTED   says when to try again
     └── ArtifactError                           INVALID_ARGUMENT     in the order of the checks
@@ -28,6 +34,7 @@ what a class fixes.
         ├── ArtifactStructureRefusedError
         ├── ArtifactCanaryFailedError
         ├── ArtifactLoweringMismatchError
+        ├── ArtifactImplausibleError
         ├── ArtifactPolicyInvalidError          of a risk policy
         ├── ArtifactExistsError                 ALREADY_EXISTS       never overwritten
         └── ArtifactNotFoundError               NOT_FOUND
@@ -50,11 +57,47 @@ class TrustSetInvalidError(RiskgateError):
     public_text = "the trust set is invalid"
 
 
+class KeyRingError(RiskgateError):
+    """The keys of what is stored encrypted are missing, open to others, or malformed."""
+
+    grpc_code = "FAILED_PRECONDITION"
+    public_text = "the keys of encrypted values cannot be used"
+
+
+class SealedValueError(RiskgateError):
+    """An encrypted value was changed, moved, or sealed with a key that is gone; never its content.
+
+    Args:
+        name: Of the value, such as `secret of second_factor`.
+        problem: What is wrong with it.
+    """
+
+    grpc_code = "FAILED_PRECONDITION"
+    public_text = "an encrypted value cannot be read"
+
+    def __init__(self, name: str, problem: str) -> None:
+        super().__init__(detail=f"{name} {problem}")
+
+
+class AuditTamperedError(RiskgateError):
+    """The audit log, its signed heads and their copies contradict each other, or one is forged."""
+
+    grpc_code = "FAILED_PRECONDITION"
+    public_text = "the audit log does not match its signed heads"
+
+
 class AccessError(RiskgateError):
     """A call was denied; leaves an audit row."""
 
     grpc_code = "PERMISSION_DENIED"
     public_text = "permission denied"
+
+
+class TlsVersionError(AccessError):
+    """The connection is not one of TLS 1.3."""
+
+    grpc_code = "UNAUTHENTICATED"
+    public_text = "TLS 1.3 is required"
 
 
 class UnauthenticatedError(AccessError):
@@ -64,10 +107,23 @@ class UnauthenticatedError(AccessError):
     public_text = "no acceptable client certificate"
 
 
+class CertificateRevokedError(AccessError):
+    """The certificate is on its authority's list of revoked ones."""
+
+    grpc_code = "UNAUTHENTICATED"
+    public_text = "this certificate is revoked"
+
+
 class MethodDeniedError(AccessError):
-    """Neither the role nor a group of the caller has the right to this method."""
+    """The role of the caller has no right to this method."""
 
     public_text = "this role may not call this method"
+
+
+class GroupDeniedError(AccessError):
+    """The role would do, but the caller is in no group that has the right to this method."""
+
+    public_text = "no group of this identity may call this method"
 
 
 class ObjectDeniedError(AccessError):
@@ -197,6 +253,12 @@ class ArtifactLoweringMismatchError(ArtifactError):
     """The engine's own evaluation differs from the reference runtime."""
 
     public_text = "the artifact evaluates differently in the engine"
+
+
+class ArtifactImplausibleError(ArtifactError):
+    """The model's answers go against what slippage is, such as falling as history worsens."""
+
+    public_text = "the artifact's answers are not plausible"
 
 
 class ArtifactPolicyInvalidError(ArtifactError):

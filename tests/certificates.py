@@ -23,7 +23,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 DAY: Final = timedelta(days=1)
 CLIENT_AUTH: Final = ExtendedKeyUsageOID.CLIENT_AUTH
 SERVER_AUTH: Final = ExtendedKeyUsageOID.SERVER_AUTH
-CLIENT_URI: Final = "spiffe://desk/router"
+CLIENT_URI: Final = "spiffe://riskgate/trader/router"
 
 
 class Issued(NamedTuple):
@@ -66,6 +66,20 @@ class Authority:
         )
         signer = parent.issued if parent else None
         self.issued: Issued = _sign(builder, name, key, signer)
+
+    def revoke(self, *issued: Issued) -> bytes:
+        """Return the list of revoked certificates, PEM, signed now."""
+        now = datetime.now(UTC)
+        builder = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(self.issued.certificate.subject)
+            .last_update(now - DAY)
+            .next_update(now + DAY)
+        )
+        for each in issued:
+            entry = x509.RevokedCertificateBuilder(each.certificate.serial_number, now)
+            builder = builder.add_revoked_certificate(entry.build())
+        return builder.sign(self.issued.key, SHA256()).public_bytes(Encoding.PEM)
 
     def issue_server(self, name: str = "server", *, hosts: Sequence[str] = ()) -> Issued:
         """Issue a server certificate, for this machine's loopback names when no hosts are named."""

@@ -28,8 +28,10 @@ from server.control import build_server
 from server.publisher import Publisher, open_redis
 from server.record.migrate import migrate
 from server.record.pool import Pool, open_pool
+from server.security.feed_seal import FeedSeal
 from server.services.writing import Parts
 from server.settings import Settings
+from tests.feed_harness import give_feed_key
 
 HEARTBEAT_INTERVAL_MS = 50
 
@@ -67,9 +69,11 @@ def reset(database_url: str, redis_url: str) -> None:
 async def control(database_url: str, redis_url: str, data_dir: Path) -> AsyncIterator[Control]:
     settings = Settings(data_dir=data_dir, heartbeat_interval_ms=HEARTBEAT_INTERVAL_MS)
     async with open_pool(database_url) as pool, open_redis(redis_url) as client:
-        publisher = Publisher(pool, client, heartbeat_interval_ms=HEARTBEAT_INTERVAL_MS)
+        give_feed_key(data_dir)
+        seal = FeedSeal.load(data_dir / "keys")
+        publisher = Publisher(pool, client, seal, heartbeat_interval_ms=HEARTBEAT_INTERVAL_MS)
         running = asyncio.create_task(publisher.run())
-        server = build_server(Parts(pool, publisher), HealthServicer(), settings)
+        server = build_server(Parts(pool, publisher, redis_url), HealthServicer(), settings)
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()
         try:

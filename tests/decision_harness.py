@@ -26,6 +26,8 @@ from server.hotpath.memory import Capacity
 from server.intake import Intake
 from server.loaders.calendar import Calendar
 from server.owner import LoopOwner
+from server.security.grants import Grants
+from server.services.call_access import CallAccess
 from server.services.decision import SERVICE_NAME, DecisionService
 from server.shards import Shard
 from server.telemetry.decision_counts import DecisionCounts
@@ -203,6 +205,7 @@ class Port(PortCalls):
         self.engine = engine
         self.shard = Shard.parse(shard)
         self.counts = DecisionCounts()
+        self.grants = Grants("riskgate")
         self.is_ready = True
         self.loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
@@ -221,6 +224,7 @@ class Port(PortCalls):
             self.engine,
             self.owner,
             self.counts,
+            access=CallAccess(self.grants, is_open=True),
             is_ready=lambda: self.is_ready,
             shard=self.shard,
         )

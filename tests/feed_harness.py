@@ -2,10 +2,12 @@
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,8 +17,10 @@ from server import feed
 from server.changes import conversion_rate_rows, heartbeat_rows, state_change
 from server.entities import ConversionRate
 from server.hotpath import layout
-from server.loaders.model_loader import Activation
+from server.loaders.activation_change import Activation
+from server.security.feed_seal import FEED_KEY_FILE, FeedSeal
 
+SEAL = FeedSeal(bytes(range(32)))
 RATE = state_pb2.CHANGE_KIND_CONVERSION_RATE
 HEARTBEAT = state_pb2.CHANGE_KIND_HEARTBEAT
 
@@ -28,6 +32,7 @@ class Receiver:
         self.changes: list[state_pb2.StateChange] = []
         self.timezones: list[tuple[int, str]] = []
         self.activations: list[Activation] = []
+        self.identities: list[tuple[str, bytes]] = []
         # Versions that the state was given: of changes that follow, and at the end of a load.
         self.numbered: list[int] = []
         self.lock = threading.Lock()
@@ -47,6 +52,9 @@ class Receiver:
 
     def add_timezone(self, timezone: str) -> None:
         self.timezones.append((len(self.changes), timezone))
+
+    def put_identity(self, uri: str, rows: bytes) -> None:
+        self.identities.append((uri, rows))
 
     def activate(self, activation: Activation) -> None:
         self.activations.append(activation)
@@ -68,6 +76,7 @@ class Publisher:
     generation: int = 1
     version: int = 0
     entities: dict[str, bytes] = field(default_factory=dict)
+    revisions: Counter[str] = field(default_factory=Counter)
 
     def rebuild(self) -> None:
         self.generation += 1
@@ -82,8 +91,11 @@ class Publisher:
 
     def change(self, kind: Any, key: str, rows: bytes) -> bytes:
         self.version += 1
-        change = state_change(kind, key, rows, version=self.version).SerializeToString()
-        self.entities[feed.state_field(kind, key)] = change
+        name = feed.state_field(kind, key)
+        self.revisions[name] += 1
+        message = state_change(kind, key, rows, version=self.version)
+        change = sealed(message, self.revisions[name])
+        self.entities[name] = change
         return change
 
     def publish(self, kind: Any = RATE, key: str = "EUR/USD", rows: bytes | None = None) -> None:
@@ -102,7 +114,20 @@ class Publisher:
 
     def beat(self) -> None:
         rows = heartbeat_rows(self.version, record_away=False)
-        self.add(0, state_change(HEARTBEAT, "publisher", rows).SerializeToString())
+        self.add(0, sealed(state_change(HEARTBEAT, "publisher", rows)))
+
+
+def sealed(message: state_pb2.StateChange, revision: int = 0) -> bytes:
+    """Return a change as control would publish it."""
+    message.revision = revision
+    return SEAL.seal(message.SerializeToString())
+
+
+def give_feed_key(data_dir: Path) -> None:
+    """Let the engine of a data directory believe what is sealed here."""
+    keys = data_dir / "keys"
+    keys.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (keys / FEED_KEY_FILE).write_text(bytes(range(32)).hex())
 
 
 def account_rows(timezone: str) -> bytes:
@@ -144,10 +169,10 @@ def malformed() -> dict[str, bytes]:
         message = state_pb2.StateChange.FromString(good.SerializeToString())
         for name, value in fields.items():
             setattr(message, name, value)
-        return message.SerializeToString()
+        return sealed(message)
 
     return {
-        "random": b"\xff\xfe\xfd",
+        "random": SEAL.seal(b"\xff\xfe\xfd"),
         "layout": altered(layout_version=layout.LAYOUT_VERSION + 1),
         "short row": altered(rows=rate_rows()[:-1]),
         "two rows": altered(rows=rate_rows() * 2),

@@ -17,12 +17,14 @@ from server.hotpath.journal.entries import (
     KIND_STREAM,
 )
 from server.hotpath.journal.journal_record import MODE_PROCESS
+from server.hotpath.lane.structs import METHOD_DECIDE
 from server.hotpath.layout import LAYOUT_VERSION
 from server.hotpath.memory import Capacity
 from server.hotpath.model_tables import MODEL_SLOTS
 from server.hotpath.models import load_model
 from server.hotpath.wire.batch import BATCH_BYTES_MAX, answer_batch_nb
 from server.hotpath.wire.decision import answer_decide_nb
+from server.hotpath.wire.grants import begin_grant_nb
 from server.hotpath.wire.journaling import begin_call_nb, end_call_nb
 from server.hotpath.wire.memory import new_wire
 from server.hotpath.wire.report import answer_report_nb
@@ -104,6 +106,7 @@ class JournaledEngine:
         self.folder = folder
         self.engine = engine or Engine(capacity, epoch=0)
         self.answers = 0
+        self.grant = 0  # address of the GRANT of the caller; 0: nobody is denied anything
         self._calls = 0
         self._model_serial = int(self.engine.state.engine[0]["model_serial"])
         self._journal = self.engine.journal
@@ -150,6 +153,7 @@ class JournaledEngine:
         wire, journal, state = self._wire.record[0], self._journal[0], self.engine.state.memory[0]
         address, out = memory.ctypes.data, self._out.ctypes.data
         begin_call_nb(wire, journal, kind, len(raw))
+        begin_grant_nb(wire, self.grant, METHOD_DECIDE)
         length = max(self._answer(kind, state, wire, raw, address, out), 0)
         end_call_nb(
             state, wire, journal, kind, self.reading_ns,

@@ -24,6 +24,7 @@ from server.services.decision import SERVICE_NAME
 from server.settings import load_settings
 from server.telemetry.decision_counts import DecisionCounts
 from tests.decision_harness import PortCalls, new_engine, open_port
+from tests.grant_records import identity_of
 
 DECIDE: Final = f"/{SERVICE_NAME}/Decide"
 BATCH: Final = f"/{SERVICE_NAME}/DecideBatch"
@@ -42,14 +43,21 @@ class LanePort(PortCalls):
     Args:
         engine: Owned by the lane from here on.
         ready: Whether it decides from the start.
-        settings: Settings that differ from the defaults.
+        settings: Settings that differ from the defaults; `loaded`: all of them.
     """
 
     def __init__(self, engine: Engine, *, ready: bool = True, **settings: Any) -> None:
         self.engine = engine
-        settings = {"decision_listen": "127.0.0.1:0", "data_dir": Path.cwd(), **settings}
-        self.compiled = CompiledPort(load_settings(lane="compiled", **settings), engine)
+        settings = {
+            "decision_listen": "127.0.0.1:0",
+            "data_dir": Path.cwd(),
+            "insecure_loopback": "tls_certificate" not in settings,
+            **settings,
+        }
+        loaded = settings.pop("loaded", None) or load_settings(lane="compiled", **settings)
+        self.compiled = CompiledPort(loaded, engine)
         self.lane = self.compiled.lane
+        self.grants = self.compiled.grants
         self.intake = Intake(engine, self.compiled.wake)
         asyncio.run(self.compiled.start())
         if ready:
@@ -100,6 +108,11 @@ class LanePort(PortCalls):
     def pools(self) -> Any:
         """The records of the pools of buffers, as they are now."""
         return np.frombuffer(ctypes.string_at(self.read("pools"), POOLS * POOL.itemsize), POOL)
+
+    @property
+    def callers(self) -> list[str]:
+        """Identities of all connections that ever were."""
+        return [identity_of(int(row["grant"])) for row in self.connections]
 
     @property
     def connections(self) -> Any:

@@ -57,9 +57,15 @@ def build_random_trees(
     full: bool = False,
     modes: Sequence[str] = ("BRANCH_LEQ",),
     targets: Sequence[tuple[int, ...]] = ((0,), (1,)),
+    features: Sequence[int] = range(3, FEATURE_COUNT),
 ) -> Attributes:
-    """Random trees; `targets` are the sets of outputs that a tree's leaves may carry."""
+    """Random trees; `targets` are the sets of outputs that a tree's leaves may carry.
+
+    They are plausible: the upper quantile is never below the median, and history and releases,
+    which slippage follows in one direction, are not looked at unless `features` says so.
+    """
     attributes = new_tree_attributes()
+    scale = min(1.0, 8 / tree_count)
     for tree in range(tree_count):
         carried = targets[tree % len(targets)]
         pending, next_node = [(0, 0)], 1
@@ -68,13 +74,14 @@ def build_random_trees(
             if level == depth or (not full and level > 0 and rng.random() < 0.2):
                 add_node(attributes, tree, node)
                 for target in carried:
-                    add_weight(attributes, tree, node, target, float(np.float32(rng.normal())))
+                    weight = np.float32((-1, 1)[target] * scale * abs(rng.normal()))
+                    add_weight(attributes, tree, node, target, float(weight))
                 continue
             add_node(
                 attributes,
                 tree,
                 node,
-                featureids=int(rng.integers(FEATURE_COUNT)),
+                featureids=int(rng.choice(list(features))),
                 values=float(np.float32(np.round(rng.normal(scale=3), 2))),
                 modes=str(rng.choice(list(modes))),
                 truenodeids=next_node,

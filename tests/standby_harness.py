@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from riskgate.v1 import decision_pb2 as pb
-from riskgate.v1 import state_pb2 as kinds
-from server.changes import model_rows, state_change
 from server.engine import Engine
 from server.engine_start import Started, start_engine
 from server.errors import (
@@ -20,11 +18,12 @@ from server.journal.fencing import (
 )
 from server.loaders.artifact_store import ArtifactStore
 from server.loaders.calendar import Calendar
-from server.loaders.model_loader import ModelLoader, read_activation
+from server.loaders.model_loader import ModelLoader
 from server.security.keys import ensure_development_keys
 from server.settings import Settings, load_settings
 from server.standby.standby import Standby
 from server.warming import warm_kernels
+from tests.activation_builder import Approvals, activation_of, model_change
 from tests.artifact_builder import build_artifact, load_author_key
 from tests.decision_harness import beat, example_changes, good_request, submit
 from tests.faults.victim import SETTINGS
@@ -126,14 +125,13 @@ def activate_model(primary: Primary) -> None:
     """Activate a real model, as the engine process does."""
     data_dir = primary.settings.data_dir
     ensure_development_keys(data_dir / "keys")
-    digest = ArtifactStore(data_dir / "artifacts").put(
-        build_artifact(load_author_key(data_dir / "keys"))
-    )
-    rows = model_rows("slippage", bytes.fromhex(digest), "1.0.0", 1)
-    message = state_change(kinds.CHANGE_KIND_MODEL, "slippage", rows, version=VERSION + 1)
+    artifact = build_artifact(load_author_key(data_dir / "keys"))
+    digest = bytes.fromhex(ArtifactStore(data_dir / "artifacts").put(artifact))
+    proof = Approvals(data_dir / "keys").approve(digest, 1)
+    message = model_change(digest, 1, proof, version=VERSION + 1)
     loader = ModelLoader(data_dir, primary.engine.state, primary.port.intake.put)
     loader.start()
-    loader.activate(read_activation(message, message.SerializeToString()))
+    loader.activate(activation_of(message))
     primary.port.wait_for(lambda: loader.is_idle and primary.port.intake.depth == 0)
     loader.stop()
     assert primary.port.decide(order("with-model", dry_run=True)).model_version == "1.0.0"

@@ -5,12 +5,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from riskgate.v1.identity_pb2 import Identity
 from server.change_packing import MalformedChangeError, key_row, pack_change, pack_refused
 from server.changes import state_change
 from server.hotpath.change_kinds import (
     ACCOUNT,
     BREAKER,
     CONVERSION_RATE,
+    IDENTITY,
     MARKET,
     MODEL,
     NO_CHANGE,
@@ -21,6 +23,8 @@ from server.hotpath.change_kinds import (
 from server.hotpath.layout import CHANGE_ROWS, LAYOUT_VERSION, currency_word, text
 from server.hotpath.model_tables import MODEL_SLOTS
 from server.hotpath.ring_frame import FRAME, FRAME_BYTES
+
+ROUTER = Identity(uri="spiffe://riskgate/trader/router", accounts=["A"]).SerializeToString()
 
 
 def change_of(kind: int, rows: bytes, *, key: str = "", **fields: Any) -> bytes:
@@ -60,6 +64,17 @@ def test_change_when_packed_then_its_rows_and_its_very_bytes_travel(kind: int, k
     assert (header["deleted"], header["slot"]) == (0, 0)
 
 
+@pytest.mark.parametrize("rows", [ROUTER, b""])
+def test_identity_when_packed_then_its_place_and_bytes_travel_and_nothing_is_applied(
+    rows: bytes,
+) -> None:
+    change = change_of(IDENTITY, rows, key="spiffe://riskgate/trader/router")
+    header, packed, carried = unpack(pack_change(change, -1))
+    assert (packed, carried) == (b"", change)
+    assert (header["kind"], header["version"], header["row_count"]) == (IDENTITY, 5, 0)
+    assert header["frame_bytes"] % 8 == 0
+
+
 def _words(kind: int) -> int:
     return CHANGE_ROWS[kind].itemsize // 8
 
@@ -94,7 +109,9 @@ def test_refused_change_when_packed_then_only_its_place_is_left() -> None:
     [
         (b"\x0a", "not a StateChange"),
         (change_of(0, b"12345678"), "kind 0 is unknown"),
-        (change_of(15, b"12345678"), "kind 15 is unknown"),
+        (change_of(16, b"12345678"), "kind 16 is unknown"),
+        (change_of(IDENTITY, b"12345678"), "its rows are no Identity"),
+        (change_of(IDENTITY, ROUTER, key="another"), "the identity is that of another key"),
         (change_of(ACCOUNT, rows_of(ACCOUNT), layout_version=0), "layout version 0"),
         (change_of(ACCOUNT, rows_of(ACCOUNT), layout_version=LAYOUT_VERSION + 1), "layout version"),
         (change_of(ACCOUNT, rows_of(ACCOUNT), version=2**63), "version .* is out of range"),

@@ -15,7 +15,7 @@ from server.compiled_port import CompiledPort
 from server.errors import ConfigurationError, UnavailableError
 from server.hotpath.lane.lane_record import LATENCY_BOUNDS_NS
 from server.listening import DECISION_FD_VARIABLE, open_listener
-from server.settings import load_settings
+from server.settings import Settings, load_settings
 from server.telemetry.engine_metrics import _call_times
 from tests.decision_harness import good_request, new_engine
 from tests.lane_harness import DECIDE, LanePort, open_lane
@@ -72,12 +72,26 @@ def test_watch_when_the_lane_has_ended_then_it_says_so() -> None:
             asyncio.run(_watch(port, seconds=5))
 
 
+def test_port_when_plaintext_is_not_allowed_then_nobody_may_call_anything(tmp_path: Path) -> None:
+    # Past `load_settings`, which would not let such a port be opened at all.
+    settings = Settings(lane="compiled", data_dir=tmp_path, insecure_loopback=False, **SOME_PORT)
+    with open_lane(loaded=settings) as port:
+        for method in ("Decide", "DecideBatch", "ReportExecution", "SyncAccount", "AckDirective"):
+            assert refused(port, method, ASK) == (
+                grpc.StatusCode.UNAUTHENTICATED,
+                "",
+                "no acceptable client certificate",
+            )
+
+
 def test_port_when_a_file_cannot_be_used_then_it_is_not_made(tmp_path: Path) -> None:
     files: dict[str, Any] = {
         "tls_certificate": tmp_path / "no.pem",
         "tls_key": tmp_path / "no",
+        "tls_client_ca": tmp_path / "no",
+        "insecure_loopback": False,
     }
-    with pytest.raises(ConfigurationError, match="tls_certificate"):
+    with pytest.raises(ConfigurationError, match=r"tls_certificate: .*no\.pem"):
         CompiledPort(load_settings(lane="compiled", **SOME_PORT, **files), new_engine())
 
 

@@ -14,7 +14,7 @@ from server.engine_ports import EnginePorts, address_of_shard, check_ports, open
 from server.errors import ConfigurationError
 from server.settings import load_settings, split_address
 
-TLS = {"tls_certificate": "server.pem", "tls_key": "server.key"}
+TLS = {"insecure_loopback": False}
 
 
 @contextmanager
@@ -69,6 +69,16 @@ def test_open_when_it_speaks_tls_then_this_machine_has_a_socket_of_its_own(
         assert ports.decision_to_dial == f"unix:{tmp_path}/run/decision.sock"
         assert list(ports.listeners) == ["RISKGATE_DECISION_FD", "RISKGATE_DECISION_LOCAL_FD"]
     assert not (tmp_path / "run" / "decision.sock").exists()
+
+
+def test_open_when_the_directory_is_too_deep_for_a_socket_then_all_dial_the_port(
+    tmp_path: Path,
+) -> None:
+    # The first engine's path would just fit, the second's would not.
+    deep = tmp_path / ("x" * (107 - len(str(tmp_path)) - len("//run/decision.sock")))
+    with opened(deep, shards=2, **TLS) as engines:
+        assert [ports.decision_to_dial for ports in engines] == [each.decision for each in engines]
+        assert all(list(each.listeners) == ["RISKGATE_DECISION_FD"] for each in engines)
 
 
 def test_open_when_the_port_is_taken_then_the_stack_does_not_start(tmp_path: Path) -> None:

@@ -1,11 +1,13 @@
 """The engine as a process: ready only with a whole state, counted starts, metrics, orderly end."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,13 +29,17 @@ from riskgate.v1.types_pb2 import (
 )
 from server import feed
 from server.addresses import resolve_port
-from server.changes import heartbeat_rows, model_rows, state_change
+from server.changes import heartbeat_rows, state_change
 from server.hotpath.layout import LAYOUT_VERSION
 from server.loaders.artifact_store import ArtifactStore
+from server.loaders.redis_replica import RedisReplicas
 from server.security.keys import ensure_development_keys
 from server.services.decision import SERVICE_NAME
-from tests.artifact_builder import build_artifact, load_author_key
+from tests.activation_builder import Approvals, model_change
+from tests.artifact_builder import build_artifact, build_small_model, load_author_key
 from tests.decision_harness import example_changes, good_request
+from tests.feed_harness import SEAL, give_feed_key, sealed
+from tests.poison_graphs import GRAPHS
 
 START_TIMEOUT_S = 150
 LANES = ("compiled", "grpcio")
@@ -57,14 +63,20 @@ class Feed:
     """Writes into Redis what the control process would."""
 
     def __init__(self, url: str) -> None:
+        self.url = url
         self.client: Any = redis.Redis.from_url(url, socket_timeout=5)
         self.client.flushdb()
         self.version = 0
+        self.revisions: Counter[str] = Counter()
 
-    def put(self, kind: Any, key: str, rows: bytes) -> None:
+    def put(self, kind: Any, key: str, rows: bytes, proof: bytes = b"") -> None:
         self.version += 1
-        change = state_change(kind, key, rows, version=self.version).SerializeToString()
-        self.client.hset(feed.STATE_KEY, feed.state_field(kind, key), change)
+        name = feed.state_field(kind, key)
+        self.revisions[name] += 1
+        message = state_change(kind, key, rows, version=self.version)
+        message.proof = proof
+        change = sealed(message, self.revisions[name])
+        self.client.hset(feed.STATE_KEY, name, change)
 
     def publish(self) -> None:
         self.client.set(feed.VERSION_KEY, self.version)
@@ -77,7 +89,7 @@ class Feed:
         entry = {
             feed.FIELD_GENERATION: self.client.get(feed.GENERATION_KEY),
             feed.FIELD_VERSION: 0,
-            feed.FIELD_CHANGE: change.SerializeToString(),
+            feed.FIELD_CHANGE: sealed(change),
         }
         self.client.xadd(feed.STREAM_KEY, entry)
 
@@ -99,6 +111,7 @@ class Process:
             "RISKGATE_LANE": lane,
             **{f"RISKGATE_{name.upper()}": value for name, value in settings.items()},
         }
+        give_feed_key(data_dir)
         self.log = data_dir / "engine.log"
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
@@ -182,6 +195,8 @@ def test_engine_when_it_lives_its_life_then_each_promise_holds(
         assert metrics['riskgate_errors_total{code="UNAVAILABLE"}'] == 1
         assert metrics["riskgate_models_loaded_total"] == 1
         assert metrics["riskgate_mode"] == 1
+        assert metrics["riskgate_proven"] == 1
+        _refuse_and_mend_a_model(tmp_path, source, engine)
         # Redis is emptied: decisions go on, and the feed grows old.
         source.client.flushdb()
         assert engine.decide(dry_run=True).verdict in {VERDICT_ALLOW, 2}
@@ -267,12 +282,57 @@ def _beaten(engine: Process, source: Feed) -> pb.DecideResponse:
 def _activate_model(data_dir: Path, source: Feed) -> None:
     artifact = build_artifact(load_author_key(data_dir / "keys"))
     digest = ArtifactStore(data_dir / "artifacts").put(artifact)
-    source.put(
-        kinds.CHANGE_KIND_MODEL,
-        "slippage",
-        model_rows("slippage", bytes.fromhex(digest), "1.0.0", 1),
-    )
+    _publish_model(data_dir, source, bytes.fromhex(digest), 1)
+
+
+def _publish_model(data_dir: Path, source: Feed, digest: bytes, serial: int) -> None:
+    proof = Approvals(data_dir / "keys").approve(digest, serial)
+    message = model_change(digest, serial, proof)
+    source.put(message.kind, message.key, message.rows, message.proof)
     source.client.set(feed.VERSION_KEY, source.version)
+
+
+def _refuse_and_mend_a_model(data_dir: Path, source: Feed, engine: Process) -> None:
+    """Poison, then missing files: NOT_SERVING, with the old model, until the files come."""
+    before = engine.decide().model_digest
+    key, store = load_author_key(data_dir / "keys"), ArtifactStore(data_dir / "artifacts")
+    good = build_small_model().SerializeToString()
+    poison = build_artifact(key, GRAPHS["loop"](), golden_from=good)
+    _publish_model(data_dir, source, bytes.fromhex(store.put(poison)), 2)
+    _wait_for_problem(data_dir, source, engine, "ArtifactStructureRefusedError")
+    assert engine.decide().model_digest == before
+    late = build_artifact(key, build_small_model(8))
+    digest = bytes.fromhex(ArtifactStore(data_dir / "elsewhere").put(late))
+    _publish_model(data_dir, source, digest, 3)
+    _wait_for_problem(data_dir, source, engine, "ArtifactNotFoundError")
+    assert engine.decide().model_digest == before
+    metrics = engine.read_metrics()
+    for reason in ("ArtifactStructureRefusedError", "ArtifactNotFoundError"):
+        name = "riskgate_activations_refused_total"
+        assert metrics[f'{name}{{purpose="slippage",reason="{reason}"}}'] == 1
+    assert (metrics["riskgate_proven"], metrics["riskgate_behind"]) == (0, 1)
+    store.put(late)
+    _wait(lambda: engine.status() == "SERVING")
+    assert _beaten(engine, source).model_digest == digest
+    _wait(lambda: _read_replica(data_dir)["is_proven"])
+    assert _read_replica(data_dir)["model_digest"] == digest.hex()
+    (said,) = RedisReplicas(source.url, SEAL).read_all()
+    assert (said.model_digest, said.model_serial, said.is_proven) == (digest.hex(), 3, True)
+    assert (said.shard, said.address, said.epoch) == ("0/1", engine.address, 1)
+
+
+def _wait_for_problem(data_dir: Path, source: Feed, engine: Process, problem: str) -> None:
+    def is_there() -> bool:
+        source.beat()  # the feed lives, so that the old model goes on answering
+        said = _read_replica(data_dir)
+        return said["problem"] == problem and engine.status() == "NOT_SERVING"
+
+    _wait(is_there)
+    assert not _read_replica(data_dir)["is_proven"]
+
+
+def _read_replica(data_dir: Path) -> Any:
+    return json.loads((data_dir / "replica.json").read_bytes())["replica"]
 
 
 def _services(engine: Process) -> set[str]:

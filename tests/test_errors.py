@@ -1,7 +1,9 @@
+from types import ModuleType
+
 import grpc
 import pytest
 
-from server import errors
+from server import errors, statement_errors, trust_errors
 from server.errors import (
     ConfigurationError,
     ConflictError,
@@ -12,10 +14,16 @@ from server.errors import (
     UnavailableError,
 )
 
+PAGES = {module.__name__: module for module in (errors, trust_errors, statement_errors)}
+
 
 def _all_classes() -> list[type[RiskgateError]]:
-    found = [value for value in vars(errors).values() if isinstance(value, type)]
-    return [value for value in found if issubclass(value, RiskgateError)]
+    return [
+        value
+        for name, module in PAGES.items()
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, RiskgateError) and value.__module__ == name
+    ]
 
 
 @pytest.mark.parametrize("error", _all_classes(), ids=lambda error: error.__name__)
@@ -26,18 +34,20 @@ def test_class_when_defined_then_is_in_the_drawn_tree_with_a_real_code(
     assert error.grpc_code not in {"OK", "UNKNOWN", "CANCELLED"}
     assert error.public_text
     assert error.__name__.endswith("Error")
-    assert f" {error.__name__} " in f"{errors.__doc__} ".replace("\n", " ")
+    drawn = PAGES[error.__module__].__doc__
+    assert f" {error.__name__} " in f"{drawn} ".replace("\n", " ")
 
 
-def test_codes_when_drawn_in_the_tree_then_are_those_of_the_classes() -> None:
+@pytest.mark.parametrize("page", PAGES.values(), ids=PAGES)
+def test_codes_when_drawn_in_the_tree_then_are_those_of_the_classes(page: ModuleType) -> None:
     drawn = {}
-    for line in (errors.__doc__ or "").splitlines():
+    for line in (page.__doc__ or "").splitlines():
         words = line.replace("├──", "").replace("└──", "").replace("│", "").split()
         if len(words) > 1 and words[0].endswith("Error") and words[1].isupper():
             drawn[words[0]] = words[1]
-    assert len(drawn) > 10
+    assert drawn
     for name, code in drawn.items():
-        assert getattr(errors, name).grpc_code == code
+        assert getattr(page, name).grpc_code == code
 
 
 def test_public_message_when_there_is_a_story_then_keeps_it_inside() -> None:

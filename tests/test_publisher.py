@@ -10,11 +10,12 @@ import numpy as np
 import psycopg
 import pytest
 
-from riskgate.v1 import market_pb2, reference_pb2, state_pb2
+from riskgate.v1 import admin_pb2, market_pb2, reference_pb2, state_pb2
 from server import feed
 from server.errors import UnavailableError
 from server.hotpath import layout
-from server.publisher import Measurement
+from server.measurement import Measurement
+from server.security.feed_seal import FeedSeal
 from tests.control_harness import (
     Control,
     eurusd,
@@ -23,6 +24,8 @@ from tests.control_harness import (
     stream_entries,
     wait_until,
 )
+
+CLOSED = admin_pb2.ChangeNote(reason="closed")
 
 
 def change(data: bytes) -> state_pb2.StateChange:
@@ -39,12 +42,20 @@ async def heartbeats(parts: Control) -> list[np.void]:
     return found
 
 
+def unsealed(sealed: bytes) -> bytes:
+    """Return a change as it stands in the outbox."""
+    message = change(sealed)
+    message.ClearField("authenticator")
+    message.ClearField("revision")
+    return message.SerializeToString()
+
+
 async def state(parts: Control) -> dict[bytes, bytes]:
     found: Any = await parts.redis.hgetall(feed.STATE_KEY)
     return dict(found)
 
 
-def test_publish_when_changes_commit_then_hash_and_stream_hold_the_outbox_bytes_in_order(
+def test_publish_when_changes_commit_then_hash_and_stream_hold_the_outbox_sealed_in_order(
     database_url: str, redis_url: str, tmp_path: Path
 ) -> None:
     async def scenario(parts: Control) -> None:
@@ -58,7 +69,11 @@ def test_publish_when_changes_commit_then_hash_and_stream_hold_the_outbox_bytes_
         assert len({generation for generation, _, _ in entries}) == 1
         with psycopg.connect(database_url) as connection:
             outbox = connection.execute("SELECT change FROM riskgate.state_change ORDER BY version")
-            assert [data for _, _, data in entries] == [bytes(row[0]) for row in outbox]
+            assert [unsealed(data) for _, _, data in entries] == [bytes(row[0]) for row in outbox]
+        revisions = [change(data).revision for _, _, data in entries]
+        assert revisions == [1] * 21 + [2]
+        for _, _, data in entries:
+            FeedSeal.load(tmp_path / "keys").open(data)
         held = await state(parts)
         assert len(held) == 21
         assert change(held[b"2:A3"]).version == 22
@@ -72,7 +87,9 @@ def test_publish_when_entity_is_deleted_then_a_change_without_rows_stays(
 ) -> None:
     async def scenario(parts: Control) -> None:
         await put_account(parts, "A")
-        await parts.reference.DeleteAccount(reference_pb2.DeleteAccountRequest(account_id="A"))
+        await parts.reference.DeleteAccount(
+            reference_pb2.DeleteAccountRequest(account_id="A", note=CLOSED)
+        )
         await parts.published(2)
         left = change((await state(parts))[b"2:A"])
         assert (left.version, left.rows) == (2, b"")
@@ -269,7 +286,9 @@ def test_publisher_when_rows_follow_another_layout_then_all_are_encoded_anew(
         await parts.reference.PutInstrument(reference_pb2.PutInstrumentRequest(instrument=eurusd()))
         for account_id in ("A", "gone"):
             await put_account(parts, account_id)
-        await parts.reference.DeleteAccount(reference_pb2.DeleteAccountRequest(account_id="gone"))
+        await parts.reference.DeleteAccount(
+            reference_pb2.DeleteAccountRequest(account_id="gone", note=CLOSED)
+        )
         await parts.published(4)
         before = await state(parts)
         generation = await parts.redis.get(feed.GENERATION_KEY)

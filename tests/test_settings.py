@@ -1,14 +1,16 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from server.errors import ConfigurationError
-from server.settings import load_settings, split_address
+from server.settings import load_settings, split_address, uses_development_pki
 
 TLS = {
     "lane": "compiled",
     "tls_certificate": "server.pem",
     "tls_key": "server.key",
+    "tls_client_ca": "ca.pem",
 }
 
 
@@ -126,46 +128,78 @@ def test_load_when_the_control_port_is_a_socket_path_then_refuses() -> None:
         load_settings(control_listen="unix:/run/control.sock")
 
 
-@pytest.mark.parametrize(
-    "address", ["127.0.0.1:0", "127.8.0.1:1", "[::1]:0", "localhost:0", "unix:/run/decision.sock"]
-)
-def test_load_when_the_decision_port_stays_on_this_machine_then_needs_no_tls(address: str) -> None:
-    assert load_settings(decision_listen=address).decision_listen == address
+@pytest.mark.parametrize("name", ["decision_listen", "control_listen"])
+@pytest.mark.parametrize("address", ["127.0.0.1:0", "127.8.0.1:1", "[::1]:0", "localhost:0"])
+def test_load_when_plaintext_stays_on_this_machine_then_it_may_be(name: str, address: str) -> None:
+    settings = load_settings(insecure_loopback=True, **{name: address})
+    assert getattr(settings, name) == address
 
 
+def test_load_when_decisions_go_over_a_socket_then_plaintext_may_be() -> None:
+    settings = load_settings(insecure_loopback=True, decision_listen="unix:/run/decision.sock")
+    assert settings.decision_listen == "unix:/run/decision.sock"
+
+
+@pytest.mark.parametrize("name", ["decision_listen", "control_listen"])
 @pytest.mark.parametrize("address", ["0.0.0.0:1", "[::]:1", "10.0.0.1:1", "localhost.example:1"])
-def test_load_when_the_decision_port_leaves_this_machine_in_the_clear_then_refuses(
-    address: str,
+def test_load_when_plaintext_would_leave_this_machine_then_refuses(name: str, address: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"{name}: without TLS"):
+        load_settings(insecure_loopback=True, **{name: address})
+    encrypted = load_settings(**TLS, **{name: address})
+    assert getattr(encrypted, name) == address
+
+
+def test_load_when_nothing_is_said_about_tls_then_the_data_directory_has_it(tmp_path: Path) -> None:
+    settings = load_settings()
+    folder = tmp_path / ".riskgate" / "pki"
+    assert not settings.insecure_loopback
+    assert settings.tls_certificate == folder / "server.crt"
+    assert settings.tls_key == folder / "server.key"
+    assert settings.tls_client_ca == folder / "ca.crt"
+    assert settings.tls_crl == folder / "ca.crl"
+    assert uses_development_pki(settings)
+
+
+def test_load_when_a_child_is_told_the_same_then_it_finds_the_same(tmp_path: Path) -> None:
+    settings = load_settings()
+    told = {name: getattr(settings, name) for name in ("tls_crl", *TLS) if name != "lane"}
+    assert load_settings(**told) == settings
+
+
+@pytest.mark.parametrize("lane", ["compiled", "grpcio"])
+def test_load_when_tls_files_are_relative_then_they_come_back_absolute(
+    tmp_path: Path, lane: str
 ) -> None:
-    with pytest.raises(ConfigurationError, match="decision_listen: beyond loopback without TLS"):
-        load_settings(decision_listen=address)
-    allowed = load_settings(decision_listen=address, insecure_decision_listen=True)
-    encrypted = load_settings(decision_listen=address, **TLS)
-    assert allowed.decision_listen == encrypted.decision_listen == address
-
-
-def test_load_when_tls_files_are_relative_then_they_come_back_absolute(tmp_path: Path) -> None:
-    settings = load_settings(**TLS, tls_client_ca="ca.pem")
+    settings = load_settings(**{**TLS, "lane": lane})
     assert settings.tls_certificate == tmp_path / "server.pem"
     assert settings.tls_key == tmp_path / "server.key"
     assert settings.tls_client_ca == tmp_path / "ca.pem"
+    assert settings.tls_crl is None
+    assert not uses_development_pki(settings)
+
+
+def test_load_when_loopback_is_insecure_then_there_are_no_files() -> None:
+    settings = load_settings(insecure_loopback=True)
+    assert settings.tls_certificate is settings.tls_client_ca is settings.tls_crl is None
 
 
 @pytest.mark.parametrize(
-    ("said", "name"),
+    ("said", "names"),
     [
-        ({"tls_certificate": "a"}, "tls_key"),
-        ({"tls_key": "a"}, "tls_certificate"),
-        ({"tls_client_ca": "a"}, "tls_client_ca"),
-        ({**TLS, "lane": "grpcio"}, "lane"),
+        ({"tls_certificate": "a"}, ["tls_key", "tls_client_ca"]),
+        ({"tls_certificate": "a", "tls_key": "b"}, ["tls_client_ca"]),
+        ({"tls_key": "a", "tls_client_ca": "b"}, ["tls_certificate"]),
+        ({"tls_crl": "a"}, ["tls_certificate", "tls_key", "tls_client_ca"]),
+        ({**TLS, "insecure_loopback": True}, ["insecure_loopback"]),
+        ({"tls_crl": "a", "insecure_loopback": True}, ["insecure_loopback"]),
     ],
 )
-def test_load_when_tls_settings_contradict_each_other_then_names_the_one_to_mend(
-    said: dict[str, str], name: str
+def test_load_when_tls_settings_contradict_each_other_then_names_what_to_mend(
+    said: dict[str, Any], names: list[str]
 ) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        load_settings(**{"lane": "compiled", **said})
-    assert [problem.partition(":")[0] for problem in caught.value.problems] == [name]
+        load_settings(**said)
+    assert [problem.partition(":")[0] for problem in caught.value.problems] == names
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ MAY_IMPORT = {
         "server/loaders/redis_state.py",
         "server/loaders/redis_epoch.py",  # fencing must not hang on the feed
         "server/loaders/redis_journal.py",  # entries for a standby on another machine
+        "server/loaders/redis_replica.py",  # what each engine runs
         "server/embedded/",
     ),
     "psycopg": ("server/record/", "server/loaders/postgres_state.py", "server/embedded/"),

@@ -86,7 +86,7 @@ def read_artifact(path: Path) -> Artifact:
         ArtifactReadError: A file is missing, unknown, too large or altered, or the manifest is not
             of this format.
     """
-    contents = _read_files(path)
+    contents = read_files(path)
     manifest_bytes = contents[MANIFEST_FILE]
     manifest = _parse(manifest_bytes, MANIFEST_FILE)
     if encode_canonical(manifest) != manifest_bytes:
@@ -117,7 +117,12 @@ def _pin(content: bytes) -> dict[str, Any]:
     return {"sha256": compute_digest(content), "bytes": len(content)}
 
 
-def _read_files(path: Path) -> dict[str, bytes]:
+def read_files(path: Path) -> dict[str, bytes]:
+    """Read the four files of an artifact; what is in them is not looked at.
+
+    Raises:
+        ArtifactReadError: A file is missing, unknown, too large, or cannot be read.
+    """
     try:
         names = {entry.name for entry in path.iterdir()}
         if names != FILES:

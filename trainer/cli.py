@@ -94,7 +94,7 @@ def show_metrics(
     """Work out provider metrics by day, ISO week, month and overall."""
     from trainer.ingest import load_rows
     from trainer.metrics import provider_metrics, to_document
-    from trainer.push import find_control_address, push_provider_metrics
+    from trainer.push import find_control, push_provider_metrics
     from trainer.store import open_record, write_metrics
 
     with _explain_failures():
@@ -106,7 +106,8 @@ def show_metrics(
             with open_record(url) as record:
                 write_metrics(record, metrics)
         if push:
-            result = push_provider_metrics(metrics, find_control_address(data_dir))
+            address, credentials = find_control(data_dir)
+            result = push_provider_metrics(metrics, address, credentials=credentials)
             _print(asdict(result), as_json, "Pushed metrics")
             return
     shown = metrics if as_json else [row for row in metrics if row.period_type == "overall"]
@@ -155,6 +156,9 @@ def train_slippage(
     ] = 0.7,
     embargo_hours: Annotated[float, typer.Option(min=0.0, help="Gap around the cut.")] = 24.0,
     key: Annotated[Path | None, typer.Option("--key", help="Author key, Ed25519 PEM.")] = None,
+    push: Annotated[
+        bool, typer.Option("--push", help="Register it at the running stack; it does not speak.")
+    ] = False,
     provider_type: ProviderTypeOption = "channel_source",
     database_url: DatabaseOption = None,
     data_dir: DataDirOption = DEFAULT_DATA_DIR,
@@ -162,6 +166,7 @@ def train_slippage(
 ) -> None:
     """Fit the slippage model on earlier stop losses, judge it on later ones, sign it."""
     from trainer.ingest import load_fills
+    from trainer.push import find_control, push_artifact
     from trainer.release import ReleasePlan, release_slippage
     from trainer.sign import load_author_key
 
@@ -174,8 +179,15 @@ def train_slippage(
         release = release_slippage(
             fills, out, author_key, plan, lambda step: progress.update(task, description=step)
         )
+        status = None
+        if push:
+            progress.update(task, description="push")
+            address, credentials = find_control(data_dir)
+            status = push_artifact(out, address, credentials=credentials)
     result = {
         "digest": release.digest,
+        "version": plan.version,
+        "status": status,
         "path": str(out),
         "training_rows": release.training["rows"],
         "trained_until": release.training["to"],

@@ -1,8 +1,9 @@
-"""Hand provider metrics to the control plane, which works out the scores by its policy.
+"""Hand provider metrics and signed artifacts to the control plane.
 
-Fractions become the percents of the contract. The contract wants all four rates of a period or
-none, so a period with trades but without any stop cannot be told and is left out and counted: its
-provider keeps the score it has, or stays unknown. The overall rows have no period and stay here.
+It works out scores from metrics by its policy. Fractions become the percents of the contract. The
+contract wants all four rates of a period or none, so a period with trades but without any stop
+cannot be told and is left out and counted: its provider keeps the score it has, or stays unknown.
+The overall rows have no period and stay here.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,16 +13,20 @@ from typing import Final
 
 import grpc
 
-from riskgate.channel import StackNotFoundError, open_channel, read_address
+from riskgate.channel import Credentials, RunningStack, StackNotFoundError, open_channel
+from riskgate.credentials import CredentialsError
+from riskgate.v1 import model_pb2, model_pb2_grpc, provider_pb2_grpc
 from riskgate.v1 import provider_pb2 as pb
-from riskgate.v1 import provider_pb2_grpc
 from riskgate.v1.admin_pb2 import ChangeNote
 from riskgate.v1.types_pb2 import PROVIDER_TYPE_CHANNEL_SOURCE, PROVIDER_TYPE_USER
+from trainer.artifact import read_files
 from trainer.errors import TrainerError
 from trainer.metrics import ProviderMetric
 
 ROWS_PER_CALL: Final = 1_000
 DEADLINE_S: Final = 30.0
+# The control plane verifies an artifact in a child process.
+ARTIFACT_DEADLINE_S: Final = 60.0
 _TYPES: Final = {"channel_source": PROVIDER_TYPE_CHANNEL_SOURCE, "user": PROVIDER_TYPE_USER}
 _PERIODS: Final = {
     "daily": pb.PERIOD_TYPE_DAILY,
@@ -32,8 +37,8 @@ _PERCENT_DECIMALS: Final = 4
 _RATIO_DECIMALS: Final = 6
 
 
-class MetricsRefusedError(TrainerError):
-    """The control plane cannot be reached or refused the metrics; earlier calls stay."""
+class PushRefusedError(TrainerError):
+    """The control plane cannot be reached or refused what was sent; earlier calls stay."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,35 +60,78 @@ class PushResult:
     state_version: int = 0
 
 
-def find_control_address(data_dir: Path) -> str:
-    """Return HOST:PORT of the control port of the stack that runs in a data directory.
+def find_control(data_dir: Path) -> tuple[str, Credentials]:
+    """Return address and credentials for the control port of the stack of a data directory.
 
     Raises:
-        MetricsRefusedError: No stack runs there.
+        PushRefusedError: No stack runs there, or what it wants to see cannot be read.
     """
     try:
-        return read_address("control", data_dir)
-    except StackNotFoundError as error:
-        raise MetricsRefusedError(str(error)) from error
+        stack = RunningStack.read(data_dir)
+        return stack.control, stack.choose_credentials([stack.control])
+    except (StackNotFoundError, CredentialsError) as error:
+        raise PushRefusedError(str(error)) from error
+
+
+def push_artifact(
+    directory: Path,
+    control_address: str,
+    actor: str = "trainer",
+    reason: str = "",
+    credentials: Credentials = None,
+) -> str:
+    """Register a release; people propose, approve and activate it afterwards.
+
+    Args:
+        directory: Of the artifact.
+        control_address: HOST:PORT of the control port.
+        actor: Stored in the audit log.
+        reason: Same.
+        credentials: As for `riskgate.Client`.
+
+    Returns:
+        Status of the version in the register, in lower case.
+
+    Raises:
+        ArtifactReadError: It is not what its manifest says.
+        PushRefusedError: The call failed.
+    """
+    files = [
+        model_pb2.ModelFile(name=name, content=content)
+        for name, content in sorted(read_files(directory).items())
+    ]
+    request = model_pb2.PushModelRequest(files=files, note=ChangeNote(actor=actor, reason=reason))
+    with open_channel(control_address, "control", credentials) as channel:
+        stub = model_pb2_grpc.ModelServiceStub(channel)
+        try:
+            answer = stub.PushModel(request, timeout=ARTIFACT_DEADLINE_S)
+        except grpc.RpcError as error:
+            raise PushRefusedError(f"{error.code().name}: {error.details()}") from error
+    status = model_pb2.ModelStatus.Name(answer.model.status)
+    return status.removeprefix("MODEL_STATUS_").lower()
 
 
 def push_provider_metrics(
-    metrics: Iterable[ProviderMetric], control_address: str, actor: str = "trainer"
+    metrics: Iterable[ProviderMetric],
+    control_address: str,
+    actor: str = "trainer",
+    credentials: Credentials = None,
 ) -> PushResult:
     """Send the metrics of days, weeks and months, oldest first.
 
     Args:
         metrics: From `provider_metrics`.
-        control_address: HOST:PORT of the control port on this machine.
+        control_address: HOST:PORT of the control port.
         actor: Stored in the audit log.
+        credentials: As for `riskgate.Client`.
 
     Raises:
-        MetricsRefusedError: A call failed.
+        PushRefusedError: A call failed.
     """
     periods = [row for row in metrics if row.period_type in _PERIODS]
     complete = sorted((row for row in periods if _is_complete(row)), key=lambda row: row.period_end)
     result = PushResult(left_out=len(periods) - len(complete))
-    with open_channel(control_address, "control", None) as channel:
+    with open_channel(control_address, "control", credentials) as channel:
         stub = provider_pb2_grpc.ProviderServiceStub(channel)
         for rows in _split(complete):
             request = pb.PutProviderMetricsRequest(
@@ -92,7 +140,7 @@ def push_provider_metrics(
             try:
                 answer = stub.PutProviderMetrics(request, timeout=DEADLINE_S)
             except grpc.RpcError as error:
-                raise MetricsRefusedError(f"{error.code().name}: {error.details()}") from error
+                raise PushRefusedError(f"{error.code().name}: {error.details()}") from error
             result = PushResult(
                 result.written + answer.written,
                 result.unchanged + answer.unchanged,

@@ -35,7 +35,9 @@ from trainer.split import Split, split_by_time
 
 DEFAULT_TRAIN_FRACTION: Final = 0.7
 DEFAULT_EMBARGO: Final = timedelta(hours=24)
-_VERSION: Final = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)", re.ASCII)
+_VERSION: Final = re.compile(
+    r"[vV]?(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})(?:\.(0|[1-9]\d{0,8}))?", re.ASCII
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ class ReleasePlan:
     """What the caller decides about a release.
 
     Attributes:
-        version: MAJOR.MINOR.PATCH.
+        version: MAJOR.MINOR.PATCH; "v2.1" is taken as 2.1.0.
         author: Name shown to approvers; the signature, not the name, is what counts.
         train_fraction: Share of rows before the cut, in (0, 1]; 1 trains on all and reports no
             hold-out.
@@ -56,8 +58,10 @@ class ReleasePlan:
     embargo: timedelta = DEFAULT_EMBARGO
 
     def __post_init__(self) -> None:
-        if not _VERSION.fullmatch(self.version):
+        written = _VERSION.fullmatch(self.version)
+        if written is None:
             raise ValueError("the version is not MAJOR.MINOR.PATCH")
+        object.__setattr__(self, "version", ".".join(part or "0" for part in written.groups()))
         if not 0 < self.train_fraction <= 1 or self.embargo < timedelta(0):
             raise ValueError("the train fraction is not in (0, 1] or the embargo is negative")
 

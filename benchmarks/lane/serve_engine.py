@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from benchmarks.journal.world import keep_journal
 from benchmarks.lane import certificates, world
+from riskgate.v1.identity_pb2 import Identity
 from server.decision_port import DecisionPort
 from server.engine import Engine
 from server.intake import Intake
@@ -26,6 +27,8 @@ from server.settings import Settings
 
 _BEAT_INTERVAL_S: Final = 0.5
 _POLL_INTERVAL_S: Final = 0.005
+# The most that an entry may say: the server is measured, not its bucket.
+_CALLS_PER_SECOND: Final = 1_000_000
 # As the engine process sets it: other threads must not keep the decision thread waiting.
 _SWITCH_INTERVAL_S: Final = 0.0005
 
@@ -42,12 +45,16 @@ def main() -> None:
     arguments = parser.parse_args()
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     folder = arguments.tls
+    if folder is None:
+        sys.stderr.write("INSECURE: this measurement is without TLS, on loopback\n")
     settings = Settings(
         decision_listen=arguments.address,
         lane=arguments.lane,
         busy_poll_us=arguments.busy_poll_us,
+        insecure_loopback=folder is None,
         tls_certificate=folder and folder / certificates.SERVER,
         tls_key=folder and folder / certificates.SERVER_KEY,
+        tls_client_ca=folder and folder / certificates.AUTHORITY,
     )
     asyncio.run(_serve(settings, arguments.journal, arguments.durability))
 
@@ -59,6 +66,14 @@ async def _serve(settings: Settings, journal: Path | None, durability: str) -> N
     engine = world.new_engine()
     keeper = keep_journal(engine, journal, durability) if journal is not None else None
     port = _open_port(settings, engine)
+    port.grants.put(
+        Identity(
+            uri=certificates.CLIENT_URI,
+            every_account=True,
+            calls_per_second=_CALLS_PER_SECOND,
+            burst=_CALLS_PER_SECOND,
+        )
+    )
     await port.start()
     intake = Intake(engine, port.wake)
     # Compiling may have taken so long that the world's own heartbeat is stale.

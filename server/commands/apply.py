@@ -38,12 +38,15 @@ from server.commands.control_port import (
     note,
 )
 from server.commands.options import AsJson, DataDir, print_json
+from server.errors import InvalidFieldError
 
 _OUTCOMES: Final = {
     admin_pb2.CHANGE_OUTCOME_CREATED: "created",
     admin_pb2.CHANGE_OUTCOME_UPDATED: "updated",
     admin_pb2.CHANGE_OUTCOME_UNCHANGED: "unchanged",
 }
+# Whose methods demand it in the contract.
+_JUSTIFIED: Final = ("risk_configurations", "circuit_breakers")
 _ACTIONS: Final = {"close_position": "CLOSE"}
 _FIGURES: Final = tuple(provider_pb2.ProviderFigures.DESCRIPTOR.fields_by_name)
 
@@ -67,6 +70,7 @@ def apply(
 ) -> None:
     """Create or update what a file describes; applying it twice changes nothing."""
     content = read_apply_file(file)
+    require_reason(content, reason)
     results = []
     with control_client(control, data_dir) as client:
         for applied in apply_entries(client, content, note(by, reason)):
@@ -83,6 +87,17 @@ def apply(
     else:
         summary = ", ".join(f"{count} {word}" for word, count in counts.items())
         typer.echo(f"{summary}; state version {version}")
+
+
+def require_reason(content: ApplyFile, reason: str) -> None:
+    """Look for a reason before anything is changed, so that no file is applied by half for it.
+
+    Raises:
+        InvalidFieldError: The file has entries of a kind whose every change must be justified.
+    """
+    found = [name for name in _JUSTIFIED if getattr(content, name)]
+    if found and not reason:
+        raise InvalidFieldError("--reason", f"is required: the file has {' and '.join(found)}")
 
 
 def apply_entries(

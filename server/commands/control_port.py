@@ -23,9 +23,26 @@ Actor = Annotated[
 ]
 Reason = Annotated[str, typer.Option("--reason", help="Why; kept in the audit log.")]
 
+
+def _ask_for_code(otp: str | None) -> str | None:
+    # Others on the machine can read a command line while the code on it is still unused.
+    return typer.prompt("One-time code", hide_input=True, err=True) if otp == "-" else otp
+
+
+Otp = Annotated[
+    str | None,
+    typer.Option(
+        "--otp",
+        envvar="RISKGATE_OTP",
+        callback=_ask_for_code,
+        help="One-time code of your authenticator, where a change asks for one; - asks for it.",
+    ),
+]
+
 DEADLINE_S: Final = 10.0
 # Verification of a pushed model runs a child process.
 PUSH_DEADLINE_S: Final = 60.0
+OTP_KEY: Final = "riskgate-otp"
 
 
 @contextmanager
@@ -33,7 +50,7 @@ def control_client(address: str | None, data_dir: Path | None) -> Iterator[Contr
     """Open a client of the named control port, or of the stack in the data directory.
 
     Raises:
-        UnavailableError: no stack runs there.
+        UnavailableError: no stack runs there, or a certificate for it cannot be read.
     """
     try:
         client = ControlClient(address) if address else ControlClient.from_data_dir(data_dir)
@@ -43,7 +60,14 @@ def control_client(address: str | None, data_dir: Path | None) -> Iterator[Contr
         yield client
 
 
-def call(method: Any, request: Any, path: str = "", *, deadline_s: float = DEADLINE_S) -> Any:
+def call(
+    method: Any,
+    request: Any,
+    path: str = "",
+    *,
+    deadline_s: float = DEADLINE_S,
+    otp: str | None = None,
+) -> Any:
     """Call a method of the control port.
 
     Args:
@@ -51,12 +75,14 @@ def call(method: Any, request: Any, path: str = "", *, deadline_s: float = DEADL
         request: its request message, or an iterator of them.
         path: place in the caller's input that the request comes from, for the error.
         deadline_s: longest wait.
+        otp: one-time code; None: none is sent.
 
     Raises:
         RiskgateError: the call was refused or failed; names the place.
     """
+    metadata = ((OTP_KEY, otp),) if otp else ()
     try:
-        return method(request, timeout=deadline_s, wait_for_ready=True)
+        return method(request, timeout=deadline_s, wait_for_ready=True, metadata=metadata)
     except grpc.RpcError as error:
         raise RiskgateError(": ".join(filter(None, (path, _explain(error))))) from error
 

@@ -106,7 +106,7 @@ def decide(
                 dry_run=dry_run,
                 min_state_version=min_state_version,
             )
-    except riskgate.StackNotFoundError as error:
+    except (riskgate.StackNotFoundError, riskgate.CredentialsError) as error:
         _refuse("UNAVAILABLE", "", str(error), as_json=as_json)
     except riskgate.NoDecisionError as error:
         _refuse(error.code.name, error.field, error.detail, as_json=as_json)

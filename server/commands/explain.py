@@ -34,14 +34,15 @@ def explain(
 
     found = explain_decision(open_source(data_dir, journal, shard), decision_id, epoch)
     if as_json:
-        print_json(_view(found))
+        print_json(view_explanation(found))
     else:
         _show(found)
     if not found.is_same or found.differences_before:
         raise typer.Exit(1)
 
 
-def _view(found: Any) -> dict[str, Any]:
+def view_explanation(found: Any) -> dict[str, Any]:
+    """Return an Explanation as JSON values: request, answer, every check, model, rows."""
     from server.commands.entry_view import format_time, replace_infinite
     from server.commands.message_view import view_message
 
@@ -71,7 +72,7 @@ def _show(found: Any) -> None:
 
     from server.commands.decision_view import list_facts, tabulate_checks
 
-    view = _view(found)
+    view = view_explanation(found)
     console = Console(highlight=False)
     item = "" if found.item is None else f", item {found.item} of its batch"
     console.print(

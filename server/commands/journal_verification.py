@@ -38,7 +38,7 @@ def verify_data_dir(
     shard = Shard.parse(shard_text or "0/1")
     key = load_public_key(key_path or data_dir / "keys" / CHECKPOINT_PUBLIC_KEY_FILE)
     files = CheckpointFiles(shard.folder(data_dir, CHECKPOINT_FOLDER))
-    url = None if from_record is False else _find_url(data_dir, required=bool(from_record))
+    url = None if from_record is False else find_database_url(data_dir, required=bool(from_record))
     if url is None:
         return verify_journal(folder, key, files, None, shard), ["PostgreSQL was not asked"]
     with JournalCheckpoints(url, shard) as record:
@@ -53,7 +53,12 @@ def verify_data_dir(
         return verify_journal(folder, key, files, record, shard), []
 
 
-def _find_url(data_dir: Path, *, required: bool) -> str | None:
+def find_database_url(data_dir: Path, *, required: bool) -> str | None:
+    """Return the PostgreSQL of the settings, else of the stack that runs in a data directory.
+
+    Raises:
+        ConfigurationError: It is required and not known.
+    """
     settings = load_settings(data_dir=data_dir)
     state = StackState.read(data_dir)
     if settings.database_url is None and state is not None:

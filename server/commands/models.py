@@ -1,11 +1,12 @@
 """`riskgate models …`: the register of signed models and risk policies."""
 
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
 
 from riskgate.v1 import model_pb2
+from server.commands import model_moves
 from server.commands.control_port import (
     PUSH_DEADLINE_S,
     Actor,
@@ -15,15 +16,15 @@ from server.commands.control_port import (
     control_client,
     note,
 )
+from server.commands.export_openssf import export_openssf
 from server.commands.get import KINDS, list_entries
 from server.commands.message_view import view_message
+from server.commands.model_moves import describe_model, show_model
 from server.commands.options import AsJson, DataDir, print_json
 
 models = typer.Typer(help="The register of signed models and risk policies.", no_args_is_help=True)
 
-Version = Annotated[str, typer.Argument(help="Semantic version, as in 1.0.0.")]
-Purpose = Annotated[str, typer.Option("--purpose", help="What it is for: slippage or risk_policy.")]
-_SLIPPAGE: Final = "slippage"
+_PAGE_SIZE = 1_000
 
 
 @models.command()
@@ -45,64 +46,19 @@ def push(
     request = model_pb2.PushModelRequest(files=files, note=note(by, reason))
     with control_client(control, data_dir) as client:
         answer = call(client.models.PushModel, request, deadline_s=PUSH_DEADLINE_S)
-    _show(answer, as_json=as_json)
+    show_model(answer, as_json=as_json)
 
 
-@models.command()
-def approve(
-    version: Version,
-    purpose: Purpose = _SLIPPAGE,
-    control: ControlAddress = None,
-    by: Actor = None,
-    reason: Reason = "",
-    as_json: AsJson = False,
-    data_dir: DataDir = None,
-) -> None:
-    """Approve a version by name."""
-    request = model_pb2.ApproveModelRequest(purpose=purpose, version=version, note=note(by, reason))
-    with control_client(control, data_dir) as client:
-        answer = call(client.models.ApproveModel, request)
-    _show(answer, as_json=as_json)
-
-
-@models.command()
-def activate(
-    version: Version,
-    purpose: Purpose = _SLIPPAGE,
-    control: ControlAddress = None,
-    by: Actor = None,
-    reason: Reason = "",
-    as_json: AsJson = False,
-    data_dir: DataDir = None,
-) -> None:
-    """Let an approved version speak."""
-    request = model_pb2.ActivateModelRequest(
-        purpose=purpose, version=version, note=note(by, reason)
-    )
-    with control_client(control, data_dir) as client:
-        answer = call(client.models.ActivateModel, request)
-    _show(answer, as_json=as_json)
-
-
-@models.command()
-def rollback(
-    reason: Annotated[str, typer.Option("--reason", help="Why; required.")],
-    version: Annotated[
-        str, typer.Option("--to", help="Version to return to; absent: the one before.")
-    ] = "",
-    purpose: Purpose = _SLIPPAGE,
-    control: ControlAddress = None,
-    by: Actor = None,
-    as_json: AsJson = False,
-    data_dir: DataDir = None,
-) -> None:
-    """Let an earlier version speak again."""
-    request = model_pb2.RollbackModelRequest(
-        purpose=purpose, version=version, note=note(by, reason)
-    )
-    with control_client(control, data_dir) as client:
-        answer = call(client.models.RollbackModel, request)
-    _show(answer, as_json=as_json)
+for command in (
+    model_moves.propose,
+    model_moves.approve,
+    model_moves.activate,
+    model_moves.rollback,
+    model_moves.move,
+    model_moves.revoke,
+    export_openssf,
+):
+    models.command()(command)
 
 
 @models.command("list")
@@ -116,19 +72,55 @@ def list_models(
         print_json(list(entries.values()))
         return
     for entry in entries.values():
-        typer.echo(_line(entry))
+        typer.echo(describe_model(entry))
 
 
-def _show(answer: Any, *, as_json: bool) -> None:
-    view = view_message(answer)
+@models.command()
+def events(
+    purpose: Annotated[str, typer.Option("--purpose", help="Of this purpose only.")] = "",
+    version: Annotated[str, typer.Option("--version", help="Of this version only.")] = "",
+    first: Annotated[int, typer.Option("--from", min=1, help="First event.")] = 1,
+    control: ControlAddress = None,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Show every move of every version, oldest first."""
+    shown: list[dict[str, Any]] = []
+    with control_client(control, data_dir) as client:
+        while first:
+            request = model_pb2.ListDeploymentEventsRequest(
+                purpose=purpose, version=version, from_event_id=first, page_size=_PAGE_SIZE
+            )
+            answer = call(client.models.ListDeploymentEvents, request)
+            shown += map(view_message, answer.events)
+            first = answer.next_event_id
     if as_json:
-        print_json(view)
-    else:
-        typer.echo(_line(view["model"]))
+        print_json(shown)
+        return
+    for each in shown:
+        before = str(each["status_before"] or "new").lower()
+        typer.echo(
+            f"{each['event_id']:>6} {each['occurred_at']} {each['purpose']} {each['version']:<10}"
+            f" {each['event']:<9} {before} → {str(each['status_after']).lower()}"
+            f"  {each['identity']}  {each['reason']}"
+        )
 
 
-def _line(model: dict[str, Any]) -> str:
-    return (
-        f"{model['purpose']} {model['version']:<10} {str(model['status']).lower():<11}"
-        f" serial {model['serial']:<4} {model['digest'][:12]} by {model['author']}"
-    )
+@models.command()
+def replicas(
+    control: ControlAddress = None, as_json: AsJson = False, data_dir: DataDir = None
+) -> None:
+    """Show what each engine says it runs, and whether that is what the record says."""
+    with control_client(control, data_dir) as client:
+        answer = call(client.models.ListReplicas, model_pb2.ListReplicasRequest())
+    shown = [view_message(each) for each in answer.replicas]
+    if as_json:
+        print_json(shown)
+        return
+    for each in shown:
+        model = each["model_digest"][:12] or "none"
+        typer.echo(
+            f"{each['shard']:<6} {each['address']:<22} epoch {each['epoch']:<5} model {model}"
+            f" serial {each['model_serial']:<4} policy {each['policy_digest'][:12]}"
+            f" {'proven' if each['is_proven'] else 'NOT PROVEN'} at {each['said_at']}"
+        )

@@ -15,6 +15,13 @@ DataDir = Annotated[
         show_default=".riskgate",
     ),
 ]
+InsecureLoopback = Annotated[
+    bool | None,
+    typer.Option(
+        "--insecure-loopback",
+        help="Serve without TLS, on loopback only: every caller on this machine may do everything.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
 Lane = Annotated[

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from server.commands.options import AsJson, DataDir, print_json
+from server.errors import InvalidFieldError
+from server.semantic_version import normalise
 from server.settings import load_settings
 from server.trust_errors import ArtifactExistsError, ArtifactPolicyInvalidError
 
@@ -40,7 +42,10 @@ def init(
 
     document = DEFAULT_POLICY if source is None else _read(source)
     key_path = key or load_settings(data_dir=data_dir).data_dir / "keys" / AUTHOR_KEY_FILE
-    document = {**document, "version": version}
+    try:
+        document = {**document, "version": normalise(version)}
+    except ValueError as error:
+        raise InvalidFieldError("--version", "must be MAJOR.MINOR.PATCH") from error
     files = build_policy_release(document, author, load_author_key(key_path))
     try:
         out.mkdir(parents=True)
@@ -49,8 +54,9 @@ def init(
     for name, content in files.items():
         (out / name).write_bytes(content)
     if as_json:
-        print_json({"directory": str(out), "version": version, "policy": document})
+        print_json({"directory": str(out), "version": document["version"], "policy": document})
     else:
+        version = document["version"]
         typer.echo(f"risk_policy {version} written to {out}; next: riskgate models push {out}")
 
 

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from server.commands.options import BusyPollUs, DataDir, Lane
+from server.commands.options import BusyPollUs, DataDir, InsecureLoopback, Lane
+from server.errors import ConfigurationError
 from server.settings import Settings, load_settings
 from server.stack_state import StackState
 
@@ -24,17 +25,26 @@ def engine(
     lane: Lane = None,
     busy_poll_us: BusyPollUs = None,
     shard: ShardOption = None,
+    insecure_loopback: InsecureLoopback = None,
 ) -> None:
     """Serve decisions until SIGTERM. Needs the data directory and Redis."""
-    settings = _load(data_dir=data_dir, lane=lane, busy_poll_us=busy_poll_us, shard=shard)
+    settings = _load(
+        data_dir=data_dir,
+        lane=lane,
+        busy_poll_us=busy_poll_us,
+        shard=shard,
+        insecure_loopback=insecure_loopback,
+    )
+    check_certificate(settings)
     from server.engine_process import run_engine
 
     run_engine(settings)
 
 
-def control(data_dir: DataDir = None) -> None:
+def control(data_dir: DataDir = None, insecure_loopback: InsecureLoopback = None) -> None:
     """Serve the control plane and publish changes until SIGTERM. Needs PostgreSQL and Redis."""
-    settings = _load(data_dir=data_dir)
+    settings = _load(data_dir=data_dir, insecure_loopback=insecure_loopback)
+    check_certificate(settings)
     from server.control import run_control
 
     run_control(settings)
@@ -65,6 +75,18 @@ def warm() -> None:
 
     warm_kernels()
     score(ProviderFigures(), default_policy_row()[0])
+
+
+def check_certificate(settings: Settings) -> None:
+    """Look whether there is something to serve TLS from.
+
+    Raises:
+        ConfigurationError: Says what to do.
+    """
+    path = settings.tls_certificate
+    if path is not None and not path.exists():
+        mend = "`riskgate pki init` makes one, tls_* settings name your own"
+        raise ConfigurationError([f"tls_certificate: {path} does not exist: {mend}"])
 
 
 def _load(**said: Any) -> Settings:

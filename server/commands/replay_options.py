@@ -40,5 +40,6 @@ def open_source(data_dir: Path | None, journal: Path | None, shard: str | None) 
         raise NotFoundError("journal", folder.name)
     # `journal-0of2` has its snapshots in `snapshots-0of2`.
     snapshots = folder.with_name(folder.name.replace("journal", "snapshots", 1))
-    models = ModelSource(load_settings(data_dir=data_dir).data_dir)
+    settings = load_settings(data_dir=data_dir)
+    models = ModelSource(settings.data_dir, settings.artifact_store_url)
     return ReplaySource(folder, snapshots, models.find)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from server.commands.options import AsJson, BusyPollUs, DataDir, Lane
+from server.commands.options import AsJson, BusyPollUs, DataDir, InsecureLoopback, Lane
 from server.engine_ports import check_ports
 from server.settings import load_settings
 from server.supervisor import Supervisor
@@ -29,12 +29,17 @@ def serve(
     shards: Annotated[
         int | None, typer.Option(help="Engines that share the accounts, each with its own port.")
     ] = None,
+    insecure_loopback: InsecureLoopback = None,
     check_config: Annotated[
         bool, typer.Option("--check-config", help="Check the settings and exit.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Start engine and control with embedded PostgreSQL and Redis, and keep them running."""
+    """Start engine and control with embedded PostgreSQL and Redis, and keep them running.
+
+    Both ports want client certificates; without tls_* settings a development authority in the data
+    directory issues them (`riskgate pki issue`).
+    """
     settings = load_settings(
         data_dir=data_dir,
         database_url=database_url,
@@ -45,6 +50,7 @@ def serve(
         lane=lane,
         busy_poll_us=busy_poll_us,
         shards=shards,
+        insecure_loopback=insecure_loopback,
     )
     check_ports(settings)
     logging.getLogger().setLevel(settings.log_level)

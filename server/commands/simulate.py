@@ -57,7 +57,7 @@ def _read_replacements(
     from server.commands.apply_file import read_apply_file
     from server.errors import ConfigurationError
     from server.replays.what_if import read_artifact, read_changes
-    from server.security.keys import TRUST_FILE, load_trust_set
+    from server.security.trust_set import load_trust_set
     from server.settings import load_settings
 
     if changes is None and model is None:
@@ -67,7 +67,7 @@ def _read_replacements(
     if changes is not None:
         replacements, left_out = read_changes(read_apply_file(changes))
     if model is not None:
-        trust = load_trust_set(load_settings(data_dir=data_dir).data_dir / "keys" / TRUST_FILE)
+        trust = load_trust_set(load_settings(data_dir=data_dir).data_dir / "keys")
         replacements.append(read_artifact(model, trust))
     return replacements, left_out
 

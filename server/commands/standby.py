@@ -2,13 +2,13 @@
 
 import logging
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from server.commands.options import BusyPollUs, DataDir, Lane
-from server.commands.processes import ShardOption
-from server.settings import load_settings
+from server.commands.options import BusyPollUs, DataDir, InsecureLoopback, Lane
+from server.commands.processes import ShardOption, check_certificate
+from server.settings import PKI_FOLDER, Settings, load_settings, uses_development_pki
 from server.stack_state import StackState
 
 
@@ -26,13 +26,25 @@ def standby(
     lane: Lane = None,
     busy_poll_us: BusyPollUs = None,
     shard: ShardOption = None,
+    insecure_loopback: InsecureLoopback = None,
 ) -> None:
     """Follow an engine until SIGTERM; become the engine when `riskgate promote` asks for it.
 
     Needs a data directory of its own, and the Redis of the active engine.
     """
-    said = {"data_dir": data_dir, "lane": lane, "busy_poll_us": busy_poll_us, "shard": shard}
+    said: dict[str, Any] = {
+        "data_dir": data_dir,
+        "lane": lane,
+        "busy_poll_us": busy_poll_us,
+        "shard": shard,
+        "insecure_loopback": insecure_loopback,
+    }
     settings = load_settings(**said)
+    if follow is not None and uses_development_pki(settings):
+        said |= _find_certificates(settings, follow)
+        settings = load_settings(**said)
+    # Looked for now: a promotion is no time to find that nobody could connect afterwards.
+    check_certificate(settings)
     logging.getLogger().setLevel(settings.log_level)
     state = StackState.read(follow) if follow else None
     if settings.redis_url is None and state is not None:
@@ -40,3 +52,12 @@ def standby(
     from server.standby.process import run_standby
 
     run_standby(settings, follow)
+
+
+def _find_certificates(settings: Settings, followed: Path) -> dict[str, Path]:
+    """Return the files of the engine that is followed, unless this directory has its own."""
+    names = ("tls_certificate", "tls_key", "tls_client_ca", "tls_crl")
+    own = {name: getattr(settings, name) for name in names}
+    if own["tls_certificate"].exists():
+        return {}
+    return {name: followed / PKI_FOLDER / path.name for name, path in own.items()}

@@ -29,8 +29,22 @@ _RECORD = "services-folder"
 # In a folder below OUTSIDE_ROOT: whose it is.
 _ORIGIN = "data-directory"
 _KNOWN_NAMES = frozenset(
-    {"artifacts", "epoch", "journal", "keys", "lock", "logs", "run", "state.json", _RECORD}
-).union(_SERVICE_FOLDERS)
+    {
+        *(
+            "artifacts",
+            "denials",
+            "epoch",
+            "heads",
+            "journal",
+            "keys",
+            "lock",
+            "logs",
+            "pki",
+            "run",
+        ),
+        *("state.json", _RECORD, *_SERVICE_FOLDERS),
+    }
+)
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,15 @@
 """The embedded Redis: one Unix socket in a 0700 folder, append-only file, no TCP.
 
-There is no password: whoever can enter the socket's folder is the owner or root, who could read a
-password as well. Persistence is the append-only file, flushed every second; what it may lose on a
-power cut the publisher writes again from PostgreSQL.
+Besides that it wants a user and a password, and that user may not change how the server works: a
+process that finds a way to the socket but cannot read our keys gets nothing. Persistence is the
+append-only file, flushed every second; what it may lose on a power cut the publisher writes again
+from PostgreSQL.
 """
 
+import os
 import signal
 import subprocess
+from hashlib import sha256
 from pathlib import Path
 from typing import Self
 from urllib.parse import quote
@@ -24,6 +27,7 @@ from server.embedded.process import (
     stop_process,
     wait_until,
 )
+from server.embedded.secret_file import ensure_password
 from server.embedded.sockets import (
     clear_folder,
     find_socket_folder,
@@ -36,6 +40,10 @@ NAME = "redis"
 _SOCKET = "redis.sock"
 _START_TIMEOUT_S = 30.0
 _STOP_SIGNALS = (signal.SIGTERM,)
+_USER = "riskgate"
+_USERS_FILE = "users.acl"
+# All that reads and writes data; nothing that changes the server, looks at others or copies it out.
+_RIGHTS = "~* &* +@all -@admin -@dangerous +flushdb +flushall"
 
 
 class EmbeddedRedis:
@@ -69,8 +77,9 @@ class EmbeddedRedis:
 
     @property
     def url(self) -> str:
-        """The URL of database 0."""
-        return f"unix://{quote(str(find_socket_folder(self.place, NAME) / _SOCKET))}?db=0"
+        """The URL of database 0, with its password."""
+        socket = quote(str(find_socket_folder(self.place, NAME) / _SOCKET))
+        return f"unix://{_USER}:{self._password()}@{socket}?db=0"
 
     @property
     def pid(self) -> int | None:
@@ -122,6 +131,9 @@ class EmbeddedRedis:
         end_leftover(pid_path, lambda pid: has_working_folder(pid, home), _STOP_SIGNALS)
         sockets = open_socket_folder(place, NAME)
         clear_folder(sockets)
+        users = home / _USERS_FILE
+        _write_users(users, self._password())
+        place.give(users, 0o600)
         log_path = self.data_dir / "logs" / f"{NAME}.log"
         process = start_process(
             _arguments(program, home, sockets / _SOCKET, pid_path),
@@ -140,6 +152,9 @@ class EmbeddedRedis:
                 "the publisher writes it again",
             )
 
+    def _password(self) -> str:
+        return ensure_password(self.place.data_dir / "keys" / f"{NAME}.password")
+
     def _answers(self) -> bool:
         client = redis.Redis.from_url(
             self.url, socket_timeout=2, socket_connect_timeout=2, retry=None
@@ -153,12 +168,22 @@ class EmbeddedRedis:
             client.close()
 
 
+def _write_users(path: Path, password: str) -> None:
+    # The hash of 256 random bits tells nothing, neither here nor in a list of processes.
+    digest = sha256(password.encode("ascii")).hexdigest()
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(f"user default off nopass -@all\nuser {_USER} on #{digest} {_RIGHTS}\n")
+
+
 def _arguments(program: Path, home: Path, socket: Path, pid_path: Path) -> list[str]:
     options = {
         "port": "0",
         "unixsocket": str(socket),
         "unixsocketperm": "700",
         "dir": str(home),
+        "aclfile": str(home / _USERS_FILE),
         "pidfile": str(pid_path),
         "daemonize": "no",
         "appendonly": "yes",

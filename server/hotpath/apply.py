@@ -18,6 +18,7 @@ from server.hotpath.change_kinds import (
     CONVERSION_RATE,
     EQUITY,
     HEARTBEAT,
+    IDENTITY,
     INSTRUMENT,
     MARKET,
     MODEL,
@@ -50,8 +51,9 @@ def _put_rows_nb(
     state: Any, kind: int, deleted: bool, rows_address: int, row_count: int, now_ns: int
 ) -> bool:
     """Give rows to the kernel of their kind; False when they name something unknown."""
-    # A clock reading has no rows worth reading: taking it in was all.
-    known = kind == CLOCK
+    # A clock reading has no rows worth reading: taking it in was all. An identity changes what the
+    # port lets in, no decision.
+    known = kind in (CLOCK, IDENTITY)
     if kind == MARKET:
         known = put_markets_nb(state, rows_address, row_count)
     elif kind == EQUITY:

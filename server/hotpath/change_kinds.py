@@ -17,3 +17,4 @@ HEARTBEAT: Final = 11
 CLOCK: Final = 12
 EQUITY: Final = 13
 SESSION: Final = 14
+IDENTITY: Final = 15

@@ -9,12 +9,17 @@ from server.errors import BrokenInvariantError
 from server.hotpath.journal.journal_record import MODE_OFF
 from server.hotpath.journal.segment_room import is_fenced_nb
 from server.hotpath.journal.syncing import sync_nb
+from server.hotpath.wire.grant_record import IDENTITY_AT
+from server.hotpath.wire.grants import (
+    begin_grant_nb,
+    charge_items_nb,
+    identity_bytes_nb,
+    is_limited_nb,
+    may_use_nb,
+)
 from server.hotpath.wire.journaling import begin_call_nb, end_call_nb
 from server.hotpath.wire.memory import new_wire
 from server.hotpath.wire.readings import note_decision_nb
-
-# None of the identities of this port is known: it speaks no TLS.
-_NOBODY = np.zeros(1, np.int64)
 
 
 class CallJournal:
@@ -32,10 +37,37 @@ class CallJournal:
         self._record = self._wire.record[0]
         self._is_begun = False
 
-    def begin(self, kind: int, request: bytes) -> None:
-        """Make room for a call of KIND_*."""
+    def begin(self, kind: int, request: bytes, grant: int = 0, method: int = 0) -> None:
+        """Make room for a call of KIND_*.
+
+        Args:
+            kind: KIND_*.
+            request: Its bytes.
+            grant: Address of the GRANT of its caller; 0: a replay, in which nothing is denied.
+            method: METHOD_* of the lane.
+        """
         self._is_begun = True
         begin_call_nb(self._record, self._engine.journal[0], kind, len(request))
+        begin_grant_nb(self._record, grant, method)
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether the caller may use only some accounts or providers."""
+        return bool(is_limited_nb(self._record))
+
+    def may_use(self, account: int, provider: int = 0) -> bool:
+        """Tell whether the caller may use an account and a provider; a denial is counted.
+
+        Args:
+            account: Address of the zero padded id.
+            provider: The same; 0: none is named.
+        """
+        return bool(may_use_nb(self._record, account, provider))
+
+    def charge(self, items: int) -> None:
+        """Let a batch pay for its items."""
+        self._record["items"] = items
+        charge_items_nb(self._record)
 
     def find_bar(self, *, is_exit: bool) -> int | None:
         """Return the reason (R_*) for which nothing may be decided in this call; None: it may."""
@@ -70,11 +102,16 @@ class CallJournal:
             received_ns,
             *(_place_of(request), len(request)),
             *(_place_of(answer), len(answer)),
-            *(_NOBODY.ctypes.data, 0),
+            *self._identity(),
         )
         if journal["entry_number"] == newest:
             return True  # it has changed nothing
         return bool(sync_nb(journal)) and not is_fenced_nb(journal)
+
+    def _identity(self) -> tuple[int, int]:
+        """Return address and length of the identity that the call is journaled under."""
+        holder = int(self._record["holder"])
+        return holder + IDENTITY_AT, identity_bytes_nb(holder)
 
 
 def _place_of(data: bytes) -> Any:

@@ -17,18 +17,14 @@ from hashlib import sha256
 from typing import Final, Literal, NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from securesystemslib.exceptions import VerificationError
-from securesystemslib.signer import SSlibKey
+from pydantic import BaseModel, ConfigDict, Field
 
 from server.errors import JournalTamperedError
 from server.security.canonical import decode_canonical, encode_canonical
-from server.security.envelope import parse_envelope
-from server.security.keys import compute_keyid
-from server.security.signature import sign_payload
-from server.trust_errors import ArtifactEnvelopeNotCanonicalError
+from server.security.sole_signer import open_signed
+from server.security.statements import Kind, payload_type, sign_payload
 
-PAYLOAD_TYPE: Final = "application/vnd.riskgate.checkpoint+json"
+_KIND: Final[Kind] = "checkpoint"
 # What stands before the first statement of a chain.
 NO_LINK: Final = "0" * 64
 
@@ -98,7 +94,7 @@ class Checkpoint(NamedTuple):
 def sign_statement(statement: Statement, key: Ed25519PrivateKey) -> Checkpoint:
     """Return the checkpoint of a statement."""
     payload = encode_canonical(statement.model_dump())
-    raw = sign_payload(payload, PAYLOAD_TYPE, key)
+    raw = sign_payload(payload, payload_type(_KIND), key)
     return Checkpoint(raw, statement, sha256(payload).hexdigest())
 
 
@@ -110,21 +106,14 @@ def open_checkpoint(raw: bytes, key: Ed25519PublicKey) -> Checkpoint:
             holds no statement.
     """
     try:
-        envelope = parse_envelope(raw)
-    except ArtifactEnvelopeNotCanonicalError as error:
-        raise JournalTamperedError("no envelope in canonical form") from error
-    public = key.public_bytes_raw()
-    keyid = compute_keyid(public)
-    if list(envelope.signatures) != [keyid] or envelope.payload_type != PAYLOAD_TYPE:
-        raise JournalTamperedError("not signed by the checkpoint key")
+        payload = open_signed(raw, _KIND, key, "checkpoint")
+    except ValueError as error:
+        raise JournalTamperedError(str(error)) from error
     try:
-        envelope.verify([SSlibKey(keyid, "ed25519", "ed25519", {"public": public.hex()})], 1)
-        statement = Statement.model_validate(decode_canonical(envelope.payload))
-    except VerificationError as error:
-        raise JournalTamperedError("the signature does not verify") from error
-    except (ValidationError, ValueError) as error:
+        statement = Statement.model_validate(decode_canonical(payload))
+    except ValueError as error:
         raise JournalTamperedError("the payload is no statement") from error
-    return Checkpoint(raw, statement, sha256(envelope.payload).hexdigest())
+    return Checkpoint(raw, statement, sha256(payload).hexdigest())
 
 
 def check_follows(before: Checkpoint | None, checkpoint: Checkpoint, journal: str) -> None:

@@ -3,8 +3,8 @@
 The order is the specification; nothing is believed before the step that proves it:
 size cap and file names, envelope and signature, SHA-256 of the manifest against the signed
 statement, manifest, SHA-256 of the other files, features, encodings, structural allow-list,
-lowering, trial run in a child process, and last the engine's own kernel against the reference
-runtime. Only memory is read, never a path.
+lowering, trial run in a child process, the engine's own kernel against the reference runtime, and
+last whether the answers can be meant at all. Only memory is read, never a path.
 """
 
 from collections.abc import Mapping
@@ -21,6 +21,7 @@ from server.loaders.encodings_file import parse_encodings
 from server.loaders.manifest import ENCODINGS_FILE, MODEL_FILE, Manifest
 from server.loaders.onnx_lowering import lower
 from server.loaders.onnx_structure import parse_model
+from server.loaders.plausibility import check_plausible
 from server.loaders.probe_rows import bound_rounding, build_probe_rows
 from server.loaders.release import open_release
 from server.loaders.trial_run import run_canary
@@ -143,6 +144,7 @@ def _check_answers(
     complete = evaluate_rows_nb(tables, 0, rows, outputs) == len(rows)
     if not complete or not _agree(outputs, reference, bound_rounding(lowered, rows)):
         raise ArtifactLoweringMismatchError("the engine and the reference runtime differ")
+    check_plausible(tables, 0, lowered, encodings)
 
 
 def _agree(

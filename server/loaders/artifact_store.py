@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
+from typing import Protocol
 
 from server.loaders.manifest import (
     ARTIFACT_BYTES_MAX,
@@ -34,6 +35,19 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 _DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 
 
+class Store(Protocol):
+    """Where artifacts are kept: a directory, a bucket, or one in front of the other."""
+
+    def put(self, files: Mapping[str, bytes]) -> str:
+        """Store an artifact and return its digest."""
+
+    def read(self, digest: str) -> Mapping[str, bytes]:
+        """Read an artifact and check every hash."""
+
+    def list_digests(self) -> list[str]:
+        """Return the digests of all stored artifacts, sorted."""
+
+
 class ArtifactStore:
     """The artifacts under one directory, found by digest (SHA-256 hex of the manifest's bytes)."""
 
@@ -53,7 +67,7 @@ class ArtifactStore:
             ArtifactHashMismatchError: A file is not the one that the manifest names.
             ArtifactExistsError: This digest is stored with other bytes (another envelope).
         """
-        digest = _check_content(files)
+        digest = check_content(files)
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
         incoming = Path(tempfile.mkdtemp(prefix=".incoming-", dir=self._root))
         try:
@@ -82,10 +96,9 @@ class ArtifactStore:
             ArtifactManifestInvalidError: The manifest cannot be read.
             ArtifactHashMismatchError: Some bytes changed since they were stored.
         """
-        if not _DIGEST.fullmatch(digest):
-            raise ArtifactNotFoundError("not a digest")
+        check_digest(digest)
         files = read_artifact_directory(self._root / digest)
-        if _check_content(files) != digest:
+        if check_content(files) != digest:
             raise ArtifactHashMismatchError(f"{MANIFEST_FILE} does not have the digest {digest}")
         return files
 
@@ -122,7 +135,23 @@ def read_artifact_directory(path: Path) -> dict[str, bytes]:
     return files
 
 
-def _check_content(files: Mapping[str, bytes]) -> str:
+def check_digest(digest: str) -> None:
+    """Refuse a name that is no digest.
+
+    Raises:
+        ArtifactNotFoundError: It is not SHA-256 in lower-case hex.
+    """
+    if not _DIGEST.fullmatch(digest):
+        raise ArtifactNotFoundError("not a digest")
+
+
+def check_content(files: Mapping[str, bytes]) -> str:
+    """Check the files of an artifact against its manifest and return its digest.
+
+    Raises:
+        ArtifactError: Too large, a file too many or too few, a manifest that cannot be read, or a
+            file that is not the one that the manifest names.
+    """
     check_sizes(files)
     manifest_bytes = files[MANIFEST_FILE]
     check_file_hashes(parse_manifest(manifest_bytes, find_manifest_type(files)), files)

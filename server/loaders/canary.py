@@ -1,9 +1,10 @@
-"""The trial run of a model, in a process of its own: `python -m server.loaders.canary`.
+"""The trial run of a model, in a process of its own (`isolated_canary.py` starts it).
 
 Reads an `.npz` with `model` (uint8 bytes of the ONNX file) and `rows` (float32[n, features]) on
 standard input, writes one ready byte, then the outputs as raw little-endian float32[n, 2] on
-standard output. It limits its own memory, CPU time, files and life span before it touches the
-model: whatever the model does, it does here, briefly.
+standard output. It limits its own memory, CPU time, files, life span and system calls before it
+touches the model: whatever the model does, it does here, briefly. The ready byte says which
+isolation is in force.
 """
 
 import os
@@ -16,7 +17,9 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-READY = b"R"
+from server.loaders.isolation import Isolation, filter_system_calls
+
+READY = 0x40
 ADDRESS_SPACE_BYTES_MAX = 1 << 30
 CPU_SECONDS_MAX = 3
 LIFE_SECONDS_MAX = 10
@@ -24,8 +27,12 @@ FILE_BYTES_MAX = 1 << 20
 OPEN_FILES_MAX = 32
 
 
-def main() -> None:
-    """Run the model on standard input once; any failure gives a status other than 0."""
+def main(in_force: Isolation) -> None:
+    """Run the model on standard input once; any failure gives a status other than 0.
+
+    Args:
+        in_force: Isolation that was reached before.
+    """
     payload = np.load(BytesIO(sys.stdin.buffer.read()), allow_pickle=False)
     model, rows = payload["model"].tobytes(), payload["rows"]
     # Standard output becomes private to this function: text that a library prints cannot mix with
@@ -33,7 +40,8 @@ def main() -> None:
     output = os.dup(1)
     os.dup2(2, 1)
     limit_resources()
-    os.write(output, READY)
+    in_force |= filter_system_calls()
+    os.write(output, bytes([READY | in_force]))
     with os.fdopen(output, "wb") as stream:
         stream.write(run_model(model, rows).astype("<f4").tobytes())
 
@@ -70,7 +78,3 @@ def run_model(model: bytes, rows: NDArray[np.float32]) -> NDArray[np.float32]:
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     (outputs,) = session.run(["quantiles"], {"features": rows})
     return np.asarray(outputs, np.float32)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,14 +1,13 @@
 """The artifacts of another data directory, copied into our own, so that we can do without it."""
 
 import logging
-import shutil
 from pathlib import Path
 
 from server.errors import RiskgateError
 from server.loaders.artifact import VerifiedArtifact
 from server.loaders.artifact_store import ArtifactStore
 from server.loaders.model_source import ModelSource
-from server.security.keys import TRUST_FILE
+from server.security.trust_set import follow_trust_set
 
 log = logging.getLogger(__name__)
 
@@ -18,7 +17,8 @@ class CopiedModels:
 
     Args:
         theirs: Data directory with the artifacts.
-        ours: Data directory that gets them. Without a trust set it gets theirs, once.
+        ours: Data directory that gets them. Without a trust set it gets theirs, once; from then on
+            only versions that follow its own.
     """
 
     def __init__(self, theirs: Path, ours: Path) -> None:
@@ -26,14 +26,12 @@ class CopiedModels:
         self._ours = ArtifactStore(ours / "artifacts")
         self._source = ModelSource(ours)
         self._known = set(self._ours.list_digests())
-        trust, own = theirs / "keys" / TRUST_FILE, ours / "keys" / TRUST_FILE
-        if trust.exists() and not own.exists():
-            own.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            shutil.copyfile(trust, own)
-            log.info("the trust set is that of %s", theirs)
+        self._keys = theirs / "keys", ours / "keys"
+        self._trust_problem = ""
 
     def copy_new(self) -> None:
         """Copy every artifact that we do not have; one that cannot be read is passed over."""
+        self._copy_trust_set()
         for digest in self._theirs.list_digests():
             if digest in self._known:
                 continue
@@ -42,6 +40,18 @@ class CopiedModels:
                 self._ours.put(self._theirs.read(digest))
             except RiskgateError as error:
                 log.warning("artifact %s is not copied: %s", digest, error)
+
+    def _copy_trust_set(self) -> None:
+        theirs, ours = self._keys
+        if not theirs.is_dir():
+            return
+        try:
+            if copied := follow_trust_set(theirs, ours):
+                log.info("%d versions of the trust set are those of %s", copied, theirs)
+        except (RiskgateError, OSError) as error:
+            if str(error) != self._trust_problem:
+                log.warning("the trust set of %s is not copied: %s", theirs, error)
+            self._trust_problem = str(error)
 
     def find(self, digest: bytes) -> VerifiedArtifact:
         """Return the verified model of a digest (32 bytes).

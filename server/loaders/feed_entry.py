@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from google.protobuf.message import DecodeError
 
-from riskgate.v1 import state_pb2
+from riskgate.v1 import identity_pb2, state_pb2
 from server.hotpath.layout import CHANGE_ROWS, LAYOUT_VERSION
 
 KEY_BYTES_MAX: Final = 160
@@ -24,7 +24,8 @@ _FOREIGN_KINDS: Final = frozenset(
         state_pb2.CHANGE_KIND_SESSION,
     }
 )
-_PUBLISHED_KINDS: Final = frozenset(CHANGE_ROWS) - _FOREIGN_KINDS
+_IDENTITY: Final = state_pb2.CHANGE_KIND_IDENTITY
+_PUBLISHED_KINDS: Final = (frozenset(CHANGE_ROWS) | {_IDENTITY}) - _FOREIGN_KINDS
 _MANY_ROWS_KIND: Final = state_pb2.CHANGE_KIND_RISK_CONFIGURATION
 
 
@@ -55,12 +56,25 @@ def read_entry(change: bytes) -> Entry:
         raise MalformedEntryError(f"kind {message.kind}")
     if message.version > _VERSION_MAX or len(message.key.encode()) > KEY_BYTES_MAX:
         raise MalformedEntryError("version or key out of range")
+    if message.kind == _IDENTITY:
+        _check_identity(message)
+        return Entry(change, message)
     count, rest = divmod(len(message.rows), CHANGE_ROWS[message.kind].itemsize)
     if rest or len(message.rows) > ROWS_BYTES_MAX:
         raise MalformedEntryError(f"{len(message.rows)} bytes of rows of kind {message.kind}")
     if count > 1 and message.kind != _MANY_ROWS_KIND:
         raise MalformedEntryError(f"{count} rows of kind {message.kind}")
     return Entry(change, message)
+
+
+def _check_identity(message: state_pb2.StateChange) -> None:
+    # Its rows are a message and no rows of the layout.
+    try:
+        identity = identity_pb2.Identity.FromString(message.rows)
+    except DecodeError as error:
+        raise MalformedEntryError("not an identity") from error
+    if len(message.rows) > ROWS_BYTES_MAX or (message.rows and identity.uri != message.key):
+        raise MalformedEntryError("an identity of another key, or too large")
 
 
 def read_number(text: bytes | None) -> int | None:

@@ -1,7 +1,7 @@
 """The journal of one shard as a Redis stream, for a standby on another machine.
 
 The id of a stream entry is the number of the journal's entry, so Redis itself refuses to take one
-twice or out of order.
+twice or out of order. Each is sealed under the key of the feed: a standby believes nobody else.
 """
 
 from collections.abc import Iterator
@@ -13,6 +13,7 @@ from redis.exceptions import RedisError, ResponseError
 from server import feed
 from server.errors import UnavailableError
 from server.loaders.redis_connection import open_connection
+from server.security.feed_seal import JOURNAL, FeedSeal
 from server.shards import Shard
 
 # About a minute of a busy engine; a standby that is further behind needs a copy of the directory.
@@ -45,11 +46,15 @@ class RedisJournal:
     Args:
         url: Of Redis.
         shard: Whose journal.
+        seal: Tells what our engines have written.
         length_max: Entries that are kept, about.
     """
 
-    def __init__(self, url: str, shard: Shard, *, length_max: int = LENGTH_MAX) -> None:
+    def __init__(
+        self, url: str, shard: Shard, seal: FeedSeal, *, length_max: int = LENGTH_MAX
+    ) -> None:
         self._redis: Any = open_connection(url)
+        self._seal = seal
         self._stream, self._newest, self._taken = feed.journal_keys(str(shard))
         self.length_max = length_max
 
@@ -61,7 +66,7 @@ class RedisJournal:
         """
         with _named():
             found = self._redis.xrevrange(self._stream, count=1)
-            return _shipped(_number(found[0][0]), found[0][1]) if found else None
+            return self._shipped(found[0][0], found[0][1]) if found else None
 
     def add(self, entries: list[Shipped], newest: int) -> int:
         """Put entries into the stream; return the number that the other end has taken.
@@ -78,7 +83,7 @@ class RedisJournal:
             for one in entries:
                 pipeline.xadd(
                     self._stream,
-                    {"at": f"{one.segment_number}:{one.offset}", "h": one.header, "e": one.raw},
+                    self._fields(one),
                     id=f"{one.number}-0",
                     maxlen=self.length_max,
                     approximate=True,
@@ -103,7 +108,7 @@ class RedisJournal:
                 {self._stream: f"{after}-0"}, count=READ_LENGTH, block=_BLOCK_MS
             )
             entries = (
-                [_shipped(_number(name), fields) for name, fields in answer[0][1]] if answer else []
+                [self._shipped(name, fields) for name, fields in answer[0][1]] if answer else []
             )
             return entries, int(self._redis.get(self._newest) or 0)
 
@@ -120,6 +125,22 @@ class RedisJournal:
         """Close the connection."""
         self._redis.close()
 
+    def _fields(self, one: Shipped) -> dict[bytes, bytes]:
+        at = f"{one.segment_number}:{one.offset}".encode()
+        tag = self._seal.tag(JOURNAL, *self._place(one.number), at, one.header, one.raw)
+        return {b"at": at, b"h": one.header, b"e": one.raw, b"s": tag}
+
+    def _shipped(self, name: bytes, fields: dict[bytes, bytes]) -> Shipped:
+        """Return an entry; a ValueError or KeyError says that it is not one of ours."""
+        number = int(name.partition(b"-")[0])
+        at, header, raw = fields[b"at"], fields[b"h"], fields[b"e"]
+        self._seal.check(fields[b"s"], JOURNAL, *self._place(number), at, header, raw)
+        segment, _, offset = at.partition(b":")
+        return Shipped(number, int(segment), int(offset), header, raw)
+
+    def _place(self, number: int) -> tuple[bytes, bytes]:
+        return self._stream.encode(), str(number).encode()
+
 
 @contextmanager
 def _named() -> Iterator[None]:
@@ -132,12 +153,3 @@ def _named() -> Iterator[None]:
 
 def _is_repeated(answer: Exception) -> bool:
     return isinstance(answer, ResponseError) and "equal or smaller" in str(answer)
-
-
-def _number(name: bytes) -> int:
-    return int(name.partition(b"-")[0])
-
-
-def _shipped(number: int, fields: dict[bytes, bytes]) -> Shipped:
-    segment, _, offset = fields[b"at"].partition(b":")
-    return Shipped(number, int(segment), int(offset), fields[b"h"], fields[b"e"])

@@ -10,7 +10,9 @@ decision.
 A hash is not read in the order of the versions, so the engine's state gets its number when the load
 is over: whoever asks for a version, or restarts in the middle, is never told more than is there.
 What an engine that was recovered from its journal has already stays out of a load, because a
-journal must not grow by the whole state at each start. Deleted entities stay in the hash as changes
+journal must not grow by the whole state at each start. What is not sealed by control is dropped,
+and nothing of a load reaches the engine before it is known to be the newest of all (see
+`completeness.py`). Deleted entities stay in the hash as changes
 without rows, so what was deleted meanwhile is deleted then. Measurements have no version; the
 engine keeps the newest of each by its time.
 """
@@ -18,7 +20,7 @@ engine keeps the newest of each by its time.
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import numpy as np
 from redis.exceptions import RedisError
@@ -26,9 +28,13 @@ from redis.exceptions import RedisError
 from riskgate.v1 import state_pb2
 from server import feed
 from server.hotpath.layout import CHANGE_ACCOUNT, CHANGE_HEARTBEAT, LAYOUT_VERSION, text
+from server.loaders.activation_change import KINDS as ACTIVATIONS
+from server.loaders.activation_change import read_activation
+from server.loaders.completeness import Completeness
 from server.loaders.feed_entry import Entry, MalformedEntryError, read_entry, read_number
-from server.loaders.model_loader import Activation, read_activation
 from server.loaders.redis_connection import SOCKET_TIMEOUT_S, open_connection
+from server.loaders.state_receiver import StateReceiver
+from server.security.feed_seal import FeedSeal, FeedSealError
 
 log = logging.getLogger(__name__)
 
@@ -44,27 +50,14 @@ _LATER_KINDS: Final = (
     state_pb2.CHANGE_KIND_BREAKER,
     state_pb2.CHANGE_KIND_MARKET,
     state_pb2.CHANGE_KIND_EQUITY,
-    state_pb2.CHANGE_KIND_MODEL,
+    *ACTIVATIONS,
 )
 
 
-class StateReceiver(Protocol):
-    """Where checked changes go."""
-
-    def put(self, change: bytes, *, is_partial: bool = False) -> bool:
-        """Take a change; False when the engine is stopping.
-
-        One that is part of a load does not change the version of the state.
-        """
-
-    def complete(self, version: int) -> bool:
-        """Give the state its version after a load; False when the engine is stopping."""
-
-    def add_timezone(self, timezone: str) -> None:
-        """Make the windows of a time zone known; called before the first account in it."""
-
-    def activate(self, activation: Activation) -> None:
-        """Load the model of an activation, then take its change."""
+_ACCOUNT: Final = state_pb2.CHANGE_KIND_ACCOUNT
+_IDENTITY: Final = state_pb2.CHANGE_KIND_IDENTITY
+# What is kept beside the engine's own state and begins anew with each start.
+_NEEDED_ANYWAY: Final = (_ACCOUNT, _IDENTITY)
 
 
 class OutOfStepError(Exception):
@@ -77,6 +70,7 @@ class RedisStateLoader:
     Args:
         url: Of the Redis that the publisher writes.
         receiver: Takes what was read.
+        seal: Tells what control has written.
         block_ms: Longest wait for the next change before the ground is checked.
         known_version: Version of the engine's state; it has every entity up to it.
         may_beat: Asked for each heartbeat, after it was read, whether it may be handed on.
@@ -85,7 +79,8 @@ class RedisStateLoader:
         version: Newest version that the engine was given; never goes back.
         is_current: Whether a whole state was loaded and is being followed.
         loads: Whole loads so far.
-        dropped: Entries that were malformed or of another layout.
+        dropped: Entries that were malformed, of another layout, forged or repeated.
+        forged: Those of them that control has not written, and loads that were not whole.
         outages: Failed Redis calls.
     """
 
@@ -93,6 +88,7 @@ class RedisStateLoader:
         self,
         url: str,
         receiver: StateReceiver,
+        seal: FeedSeal,
         *,
         block_ms: int = BLOCK_MS,
         known_version: int = 0,
@@ -100,6 +96,7 @@ class RedisStateLoader:
     ) -> None:
         self._redis: Any = open_connection(url)
         self._receiver = receiver
+        self._seal = seal
         self._block_ms = block_ms
         self._may_beat = may_beat
         self._generation: int | None = None
@@ -110,6 +107,7 @@ class RedisStateLoader:
         self._ahead: dict[tuple[int, str], int] = {}
         # Whether the engine has everything up to `version`, so that a load may leave that out.
         self._is_whole = True
+        self._beaten_at_ns = 0
         self._said = ""
         self._is_away = False
         self._stop = threading.Event()
@@ -118,6 +116,7 @@ class RedisStateLoader:
         self.is_current = False
         self.loads = 0
         self.dropped = 0
+        self.forged = 0
         self.outages = 0
 
     def start(self) -> None:
@@ -171,15 +170,21 @@ class RedisStateLoader:
         known_version = self.version if self._is_whole else 0
         dropped = self.dropped
         ahead: dict[tuple[int, str], int] = {}
+        first: list[bytes] = []
         later: dict[int, list[Entry]] = {kind: [] for kind in _LATER_KINDS}
+        completeness = Completeness(version)
         for entry in self._scan():
             message = entry.message
+            completeness.note(message)
             if message.version > version:
                 ahead[message.kind, message.key] = message.version
             if message.kind in later:
                 later[message.kind].append(entry)
-            else:
-                self._load_entity(entry, known_version)
+            elif not _is_known(message, known_version) or message.kind in _NEEDED_ANYWAY:
+                first.append(entry.change)  # their bytes alone: there may be a million
+        self._check_whole(completeness, last_id)
+        for change in first:
+            self._load_entity(read_entry(change), known_version)
         for kind in _LATER_KINDS:
             for entry in later[kind]:
                 self._load_entity(entry, known_version)
@@ -193,6 +198,22 @@ class RedisStateLoader:
         self.loads += 1
         self._say(f"state of version {version} loaded")
         return True
+
+    def _check_whole(self, completeness: Completeness, last_id: bytes) -> None:
+        """Refuse a hash that lacks an entity or holds an earlier content of one."""
+        while not completeness.is_settled:
+            entries = self._redis.xrange(feed.STREAM_KEY, b"(" + last_id, count=BATCH_LENGTH)
+            if not entries:
+                break
+            for _, fields in entries:
+                entry = self._read(fields.get(feed.FIELD_CHANGE.encode(), b""))
+                if entry is not None:
+                    completeness.settle(entry.message)
+            last_id = entries[-1][0]
+        if not completeness.is_whole:
+            self.forged += 1
+            self._redis.set(feed.DOUBT_KEY, 1)
+            raise OutOfStepError("entities in redis are missing or of an earlier time")
 
     def _read_head(self, *, quiet: bool = False) -> tuple[int, int] | None:
         """Return generation and version; None when Redis holds no state of our layout."""
@@ -297,6 +318,10 @@ class RedisStateLoader:
 
     def _take_unversioned(self, entry: Entry) -> None:
         if entry.message.kind == state_pb2.CHANGE_KIND_HEARTBEAT and entry.message.rows:
+            if entry.message.made_at_ns <= self._beaten_at_ns:
+                self._drop("a heartbeat of an earlier time")
+                return
+            self._beaten_at_ns = entry.message.made_at_ns
             newest = int(np.frombuffer(entry.message.rows, CHANGE_HEARTBEAT)[0]["version"])
             if newest > self.version:
                 raise OutOfStepError(f"the feed is at version {newest}, not {self.version}")
@@ -309,11 +334,11 @@ class RedisStateLoader:
 
     def _load_entity(self, entry: Entry, known_version: int) -> None:
         """Hand an entity of the hash on, unless the engine has it."""
-        self._hand_on(entry, is_partial=True, is_known=0 < entry.message.version <= known_version)
+        self._hand_on(entry, is_partial=True, is_known=_is_known(entry.message, known_version))
 
     def _hand_on(self, entry: Entry, *, is_partial: bool = False, is_known: bool = False) -> None:
         message = entry.message
-        if message.kind == state_pb2.CHANGE_KIND_MODEL and message.rows:
+        if message.kind in ACTIVATIONS and message.rows:
             # Also a known one: it may have been refused, or on its way, when the engine ended.
             activation = read_activation(message, entry.change)
             self._receiver.activate(activation._replace(is_partial=is_partial, is_known=is_known))
@@ -321,6 +346,8 @@ class RedisStateLoader:
         if message.kind == state_pb2.CHANGE_KIND_ACCOUNT and message.rows:
             # Also of a known one: the calendar begins anew with each start.
             self._announce_timezone(message.rows)
+        if message.kind == _IDENTITY:
+            self._receiver.put_identity(message.key, message.rows)
         if not is_known and not self._receiver.put(entry.change, is_partial=is_partial):
             raise OutOfStepError("the engine is stopping")
 
@@ -334,10 +361,14 @@ class RedisStateLoader:
 
     def _read(self, change: bytes) -> Entry | None:
         try:
+            self._seal.open(change)
             return read_entry(change)
+        except FeedSealError as error:
+            self.forged += 1
+            self._drop(str(error))
         except MalformedEntryError as error:
             self._drop(str(error))
-            return None
+        return None
 
     def _drop(self, problem: str) -> None:
         self.dropped += 1
@@ -353,6 +384,11 @@ class RedisStateLoader:
         if line != self._said:
             self._said = line
             log.warning("%s", line)
+
+
+def _is_known(message: state_pb2.StateChange, known_version: int) -> bool:
+    """Tell whether an engine of that version has the change."""
+    return 0 < message.version <= known_version
 
 
 def _entries_of(answer: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:

@@ -1,9 +1,12 @@
 """Start the canary child, watch its clock, and turn what happens to it into outputs or one error.
 
 The child is given the very model bytes that were verified. It cannot take the server with it: a
-crash, a hang, too much memory or a short answer all end as `ArtifactCanaryFailedError`.
+crash, a hang, too much memory or a short answer all end as `ArtifactCanaryFailedError`. The limits
+of the child are always in force; what isolates it from network and system depends on the machine,
+and what is lacking is logged once.
 """
 
+import logging
 import os
 import select
 import signal
@@ -19,9 +22,16 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
+from server.loaders.isolation import WHOLE, Isolation
 from server.trust_errors import ArtifactCanaryFailedError
 
-CANARY_COMMAND: tuple[str, ...] = (sys.executable, "-E", "-s", "-m", "server.loaders.canary")
+CANARY_COMMAND: tuple[str, ...] = (
+    sys.executable,
+    "-E",
+    "-s",
+    "-m",
+    "server.loaders.isolated_canary",
+)
 START_SECONDS_MAX = 30.0
 """For starting Python and the runtime; generous, since that is not the model's doing."""
 RUN_SECONDS_MAX = 4.0
@@ -30,6 +40,9 @@ OUTPUT_COLUMNS = 2
 _IMPORT_ROOT = Path(__file__).resolve().parents[2]
 _ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C.UTF-8", "OMP_NUM_THREADS": "1"}
 _LOG_CHARACTERS_MAX = 500
+_told: set[Isolation] = set()
+
+log = logging.getLogger(__name__)
 
 
 def run_canary(
@@ -54,14 +67,14 @@ def run_canary(
             numbers.
     """
     expected = len(rows) * OUTPUT_COLUMNS * 4
-    with tempfile.TemporaryFile() as payload, tempfile.TemporaryFile() as log:
+    with tempfile.TemporaryFile() as payload, tempfile.TemporaryFile() as said:
         np.savez(payload, model=np.frombuffer(model, np.uint8), rows=rows)
         payload.seek(0)
         child = subprocess.Popen(
             list(command),
             stdin=payload,
             stdout=subprocess.PIPE,
-            stderr=log,
+            stderr=said,
             cwd=_IMPORT_ROOT,
             env=_ENVIRONMENT,
             start_new_session=True,
@@ -78,13 +91,25 @@ def run_canary(
             if child.stdout is not None:
                 child.stdout.close()
         if status != 0:
-            raise ArtifactCanaryFailedError(f"the trial run {_describe_end(status, log)}")
+            raise ArtifactCanaryFailedError(f"the trial run {_describe_end(status, said)}")
     if len(answer) != 1 + expected:
         raise ArtifactCanaryFailedError("the trial run gave another number of outputs")
+    _tell_isolation(Isolation(answer[0] & WHOLE))
     outputs = np.frombuffer(answer[1:], "<f4").reshape(-1, OUTPUT_COLUMNS).astype(np.float32)
     if not np.all(np.isfinite(outputs)):
         raise ArtifactCanaryFailedError("the model gives outputs that are not finite")
     return outputs
+
+
+def _tell_isolation(in_force: Isolation) -> None:
+    if in_force in _told:
+        return
+    _told.add(in_force)
+    lacking = WHOLE & ~in_force
+    if lacking:
+        log.warning("trial runs of models are not isolated from: %s", lacking.name)
+    else:
+        log.info("trial runs of models have no network and a filter of system calls")
 
 
 def _read_answer(stream: IO[bytes], bytes_max: int, run_seconds_max: float) -> bytes:
@@ -105,12 +130,12 @@ def _read_answer(stream: IO[bytes], bytes_max: int, run_seconds_max: float) -> b
     return answer.getvalue()
 
 
-def _describe_end(status: int, log: IO[bytes]) -> str:
+def _describe_end(status: int, said: IO[bytes]) -> str:
     if status < 0:
         try:
             return f"was ended by {signal.Signals(-status).name}"
         except ValueError:
             return f"was ended by signal {-status}"
-    log.seek(0)
-    text = log.read(1 << 20).decode(errors="replace").strip()
+    said.seek(0)
+    text = said.read(1 << 20).decode(errors="replace").strip()
     return f"failed with status {status}: {text[-_LOG_CHARACTERS_MAX:]}"

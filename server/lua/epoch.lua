@@ -1,6 +1,5 @@
--- An engine names its epoch, which only ever rises.
--- KEYS: epoch of the shard. ARGV: epoch. Returns the highest one that was ever named.
-local current = redis.call('GET', KEYS[1])
-if current and tonumber(current) >= tonumber(ARGV[1]) then return current end
-redis.call('SET', KEYS[1], ARGV[1])
-return ARGV[1]
+-- Put a value in the place of the one that was read, unless somebody else was quicker.
+-- KEYS: epoch of the shard. ARGV: what was read ('' for nothing), the new value. 1: done. 0: read again.
+if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[2])
+return 1

@@ -8,14 +8,12 @@ rules out deadlocks between changes.
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
-
-from psycopg.types.json import Jsonb
 
 from riskgate.v1 import state_pb2
 from server.changes import state_change
-from server.entities import plain
+from server.record.audit import UNCHANGED, AuditEntry, action_of, append
 from server.record.pool import Database, Pool, connection
+from server.security.caller import current_call
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,30 +30,47 @@ class AdminChange:
 
     Attributes:
         version: newest version in the record, this change's own ones included.
+        is_audited: it has a row in the audit log.
     """
 
     database: Database
     note: Note
     version: int
+    is_audited: bool = False
 
     async def audit(
         self, action: str, subject: str, key: str, *, old: object = None, new: object = None
     ) -> None:
-        """Write one audit row."""
-        await self.database.execute(
-            "INSERT INTO riskgate.audit_log (actor, action, subject, subject_key, reason,"
-            " old_value, new_value, state_version) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
-            [
-                self.note.actor,
-                action,
-                subject,
-                key,
-                self.note.reason,
-                _json(old),
-                _json(new),
-                self.version,
-            ],
+        """Write one audit row; a change without any gets one that says so."""
+        entry = AuditEntry(
+            action=action,
+            subject=subject,
+            subject_key=key,
+            actor=self.note.actor,
+            reason=self.note.reason,
+            old=old,
+            new=new,
+            state_version=self.version,
         )
+        await self._append(entry)
+
+    async def audit_unchanged(self) -> None:
+        """Write the row of a call that found nothing to change, unless it has written one."""
+        call = current_call()
+        if self.is_audited or not call.method:
+            return
+        entry = AuditEntry(
+            action=action_of(call),
+            outcome=UNCHANGED,
+            actor=self.note.actor,
+            reason=self.note.reason,
+            state_version=self.version,
+        )
+        await self._append(entry)
+
+    async def _append(self, entry: AuditEntry) -> None:
+        await append(self.database, current_call(), entry)
+        self.is_audited = True
 
     async def publish(
         self, kind: state_pb2.ChangeKind, key: str, rows: bytes, *, proof: bytes = b""
@@ -79,9 +94,14 @@ class AdminChange:
         change = state_change(kind, key, rows, version=self.version)
         change.proof = proof
         await self.database.execute(
-            "INSERT INTO riskgate.state_change (version, kind, key, change, layout_version)"
-            " VALUES (%s, %s, %s, %s, %s)",
-            [self.version, kind, key, change.SerializeToString(), change.layout_version],
+            "INSERT INTO riskgate.state_change"
+            " (version, kind, key, change, layout_version, revision)"
+            " SELECT %s, %s, %s, %s, %s, 1 + coalesce(max(revision), 0)"
+            " FROM riskgate.state_change WHERE kind = %s AND key = %s",
+            [
+                *(self.version, kind, key, change.SerializeToString(), change.layout_version),
+                *(kind, key),
+            ],
         )
         return self.version
 
@@ -97,8 +117,6 @@ async def admin_change(pool: Pool, note: Note) -> AsyncIterator[AdminChange]:
     async with connection(pool) as database:
         cursor = await database.execute("SELECT version FROM riskgate.state_version FOR UPDATE")
         row = await cursor.fetchone()
-        yield AdminChange(database, note, 0 if row is None else int(row["version"]))
-
-
-def _json(value: Any) -> Jsonb | None:
-    return None if value is None else Jsonb(plain(value))
+        change = AdminChange(database, note, 0 if row is None else int(row["version"]))
+        yield change
+        await change.audit_unchanged()

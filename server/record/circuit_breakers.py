@@ -4,7 +4,7 @@ Method names are those of the system that this record takes over; `to_dict` and 
 speak its field names.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -61,11 +61,28 @@ class CircuitBreakerRepository:
         account_id: str,
         after: Sequence[str] | None,
         limit: int,
+        among: Collection[str] | None = None,
     ) -> list[StoredBreaker]:
-        """Return breakers ordered by account and name; empty account_id: of all."""
+        """Return breakers ordered by account and name.
+
+        Args:
+            database: Open transaction.
+            account_id: Whose; empty: of all accounts.
+            after: Key of the last one seen; None: from the first one.
+            limit: How many at most.
+            among: Of these accounts only; None: of any.
+        """
         where = {"account_id": account_id} if account_id else None
         order = ["account_id", "name"]
-        found = await rows.page(database, _TABLE, order, after=after, limit=limit, where=where)
+        found = await rows.page(
+            database,
+            _TABLE,
+            order,
+            after=after,
+            limit=limit,
+            where=where,
+            among={"account_id": among},
+        )
         return [_stored(row) for row in found]
 
     async def create(self, database: Database, breaker: CircuitBreaker) -> StoredBreaker:

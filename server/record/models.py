@@ -1,5 +1,6 @@
-"""The register of models: versions, approvals, and the events in which they were deployed."""
+"""The register of models: every version that was pushed, and which one speaks."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -8,40 +9,63 @@ from typing import Any, Final
 from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 
-from server.errors import NotFoundError, PreconditionError
+from server.errors import NotFoundError
 from server.record import rows
 from server.record.admin_change import Note
+from server.record.approvals import with_approvers
+from server.record.deployments import Move, move
 from server.record.pool import Database
+from server.record.sealed_fields import MODEL_PARAMETERS
+from server.security.canonical import encode_canonical
+from server.security.field_encryption import KeyRing
 
 _TABLE: Final = "model_version"
 KIND: Final = "model"
+# Encrypted in the record; what else it leaves out stands in the artifact only.
+_SEALED: Final = ("hyperparameters", "training")
+_LEFT_OUT: Final = (*_SEALED, "golden")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewModel:
-    """A verified artifact on its way into the register."""
+    """A verified artifact on its way into the register.
+
+    Attributes:
+        digest: SHA-256 of the manifest.
+        author: Name in the manifest; the key is what counts.
+        author_keyid: Key that signed the release.
+        manifest: The whole of it.
+    """
 
     purpose: str
     version: str
     algorithm: str
     digest: bytes
     author: str
+    author_keyid: str
     manifest: dict[str, Any]
 
 
 class ModelRepository:
-    """Model versions by purpose and version; each method runs in the caller's transaction."""
+    """Model versions by purpose and version; each method runs in the caller's transaction.
+
+    Args:
+        ring: Keys of the parameters that stand encrypted in the record.
+    """
+
+    def __init__(self, ring: KeyRing) -> None:
+        self._ring = ring
 
     async def get(self, database: Database, purpose: str, version: str) -> DictRow | None:
         """Return a version with its approvers, or None."""
         row = await rows.find(database, _TABLE, {"purpose": purpose, "version": version})
-        return None if row is None else (await _with_approvers(database, [row]))[0]
+        return None if row is None else (await with_approvers(database, [row]))[0]
 
     async def require(self, database: Database, purpose: str, version: str) -> DictRow:
         """Return a version with its approvers.
 
         Raises:
-            NotFoundError: there is none.
+            NotFoundError: There is none.
         """
         row = await self.get(database, purpose, version)
         if row is None:
@@ -51,6 +75,18 @@ class ModelRepository:
     async def active(self, database: Database, purpose: str) -> DictRow | None:
         """Return the version that speaks, or None."""
         return await rows.find(database, _TABLE, {"purpose": purpose, "status": "active"})
+
+    async def by_digest(self, database: Database, purpose: str, digest: str) -> DictRow:
+        """Return the version of an artifact (digest in hex).
+
+        Raises:
+            NotFoundError: There is none.
+        """
+        key = {"purpose": purpose, "digest": bytes.fromhex(digest)}
+        row = await rows.find(database, _TABLE, key)
+        if row is None:
+            raise NotFoundError(KIND, f"{purpose} {digest}")
+        return row
 
     async def page(
         self, database: Database, *, purpose: str, after: Sequence[str] | None, limit: int
@@ -72,123 +108,80 @@ class ModelRepository:
             "limit": limit,
         }
         found = await (await database.execute(query, values)).fetchall()
-        return await _with_approvers(database, found)
+        return await with_approvers(database, found)
 
     async def register(self, database: Database, model: NewModel, note: Note) -> DictRow:
-        """Store a verified version as one that is being tested.
+        """Store a verified version.
 
         Raises:
-            AlreadyExistsError: purpose and version, or the digest, are taken.
+            AlreadyExistsError: Purpose and version, or the digest, are taken.
         """
+        sealed = {name: model.manifest[name] for name in _SEALED if name in model.manifest}
+        place = MODEL_PARAMETERS.place(model.purpose, model.version)
+        clear = {name: part for name, part in model.manifest.items() if name not in _LEFT_OUT}
         values = {
             "purpose": model.purpose,
             "version": model.version,
             "algorithm": model.algorithm,
             "digest": model.digest,
             "author": model.author,
-            "manifest": Jsonb(model.manifest),
+            "author_keyid": model.author_keyid,
+            "manifest": Jsonb(clear),
+            "sealed_parameters": self._ring.seal(place, encode_canonical(sealed))
+            if sealed
+            else None,
         }
         row = await rows.insert(database, _TABLE, values)
-        await _log(database, row, "push", note)
-        return {**row, "approvers": []}
+        await move(database, row, Move(event="push", evidence=model.digest), note)
+        return (await with_approvers(database, [row]))[0]
 
-    async def approve(self, database: Database, model: DictRow, note: Note) -> DictRow:
-        """Record that a person approves exactly this digest.
+    async def speak(
+        self,
+        database: Database,
+        model: DictRow | None,
+        replaced: DictRow | None,
+        what: Move,
+        note: Note,
+    ) -> None:
+        """Let a version, or none, speak in the place of another.
 
-        Raises:
-            PreconditionError: the version is past approval.
-        """
-        if model["status"] not in {"registered", "testing", "approved"}:
-            raise PreconditionError(f"a model that is {model['status']} cannot be approved")
-        approval = {
-            "purpose": model["purpose"],
-            "version": model["version"],
-            "approver": note.actor,
-            "digest": model["digest"],
-        }
-        await rows.insert(database, "approval", approval)
-        moved = {"status": "approved", "approved_at": model["approved_at"] or datetime.now(UTC)}
-        await rows.update(database, _TABLE, _key(model), moved)
-        await _log(database, model, "approve", note)
-        return await self.require(database, model["purpose"], model["version"])
-
-    async def activate(
-        self, database: Database, model: DictRow, note: Note, *, event: str, serial: int | None
-    ) -> DictRow:
-        """Let a version speak in the place of the one that does.
+        Args:
+            database: Of an open admin change.
+            model: Who speaks from now on; None: nobody.
+            replaced: Who spoke until now; None: nobody, or it was revoked.
+            what: "activate" or "rollback", with serial and proof.
+            note: Who and why.
 
         Raises:
-            PreconditionError: the serial is not larger than every one before.
+            PreconditionError: The lifecycle has no such step.
         """
-        query = "SELECT max(serial) AS newest FROM riskgate.deployment_event WHERE purpose = %s"
-        row = await (await database.execute(query, [model["purpose"]])).fetchone()
-        newest = (row["newest"] if row else None) or 0
-        if serial is not None and serial <= newest:
-            raise PreconditionError(f"serial must be above {newest}")
         now = datetime.now(UTC)
-        speaking = await self.active(database, model["purpose"])
-        if speaking is not None:
-            moved = {"status": "deprecated", "deprecated_at": now}
-            await rows.update(database, _TABLE, _key(speaking), moved)
-            farewell = "withdraw" if event == "rollback" else "deprecate"
-            await _log(database, speaking, farewell, note)
-        number = newest + 1 if serial is None else serial
-        moved = {
-            "status": "active",
-            "activated_at": now,
-            "deprecated_at": None,
-            "serial": number,
-        }
-        await rows.update(database, _TABLE, _key(model), moved)
-        await _log(database, model, event, note, serial=number)
-        return await self.require(database, model["purpose"], model["version"])
+        if replaced is not None:
+            # It takes the serial when nothing follows.
+            farewell = Move(
+                event="deprecate" if what.event == "activate" else "withdraw",
+                serial=what.serial if model is None else None,
+                proof=what.proof if model is None else None,
+                columns={"deprecated_at": now},
+            )
+            await move(database, replaced, farewell, note)
+        if model is not None:
+            columns = {"activated_at": now, "deprecated_at": None, "serial": what.serial}
+            arrival = Move(event=what.event, serial=what.serial, proof=what.proof, columns=columns)
+            await move(database, model, arrival, note)
 
-    async def previous(self, database: Database, purpose: str) -> DictRow:
-        """Return the version that spoke before the active one and was not itself rolled back.
+    def open_parameters(self, row: DictRow) -> DictRow:
+        """Return a version with what stands encrypted in its manifest.
+
+        Nothing but reading may depend on this: a lost key must not keep a version from being
+        withdrawn.
 
         Raises:
-            PreconditionError: there is none.
+            SealedValueError: The parameters were changed or moved, or their key is gone.
+            KeyRingError: There are no keys.
         """
-        query = (
-            "SELECT version FROM riskgate.model_version AS model WHERE purpose = %s"
-            " AND status = 'deprecated' AND serial > 0 AND (SELECT event"
-            " FROM riskgate.deployment_event AS event WHERE event.purpose = model.purpose"
-            " AND event.version = model.version ORDER BY event_id DESC LIMIT 1) <> 'withdraw'"
-            " ORDER BY serial DESC LIMIT 1"
-        )
-        row = await (await database.execute(query, [purpose])).fetchone()
-        if row is None:
-            raise PreconditionError("no earlier version has been active")
-        return await self.require(database, purpose, row["version"])
-
-
-def _key(model: DictRow) -> dict[str, Any]:
-    return {"purpose": model["purpose"], "version": model["version"]}
-
-
-async def _log(
-    database: Database, model: DictRow, event: str, note: Note, *, serial: int | None = None
-) -> None:
-    values = {
-        **_key(model),
-        "event": event,
-        "serial": serial,
-        "actor": note.actor,
-        "reason": note.reason,
-    }
-    await rows.insert(database, "deployment_event", values)
-
-
-async def _with_approvers(database: Database, found: Sequence[DictRow]) -> list[DictRow]:
-    query = (
-        "SELECT purpose, version, approver FROM riskgate.approval"
-        " WHERE (purpose, version) IN (SELECT * FROM unnest(%s::text[], %s::text[]))"
-        " ORDER BY approved_at, approver"
-    )
-    keys = [[row["purpose"] for row in found], [row["version"] for row in found]]
-    approvers: dict[tuple[str, str], list[str]] = {}
-    for row in await (await database.execute(query, keys)).fetchall():
-        approvers.setdefault((row["purpose"], row["version"]), []).append(row["approver"])
-    return [
-        {**row, "approvers": approvers.get((row["purpose"], row["version"]), [])} for row in found
-    ]
+        if row["sealed_parameters"] is None:
+            return row
+        place = MODEL_PARAMETERS.place(row["purpose"], row["version"])
+        opened = json.loads(self._ring.open(place, bytes(row["sealed_parameters"])))
+        return {**row, "manifest": row["manifest"] | opened}

@@ -2,18 +2,26 @@
 
 from dataclasses import dataclass
 
+from riskgate.v1.state_pb2 import StateChange
 from server.record.pool import Pool, connection
 
 
 @dataclass(frozen=True, slots=True)
 class OutboxEntry:
-    """One state change as it travels: `change` holds the serialised StateChange."""
+    """One state change: `change` holds the serialised StateChange, without revision and seal."""
 
     version: int
     kind: int
     key: str
     change: bytes
     layout_version: int
+    revision: int
+
+    def numbered(self) -> bytes:
+        """Return the change as it travels, still unsealed: with its revision."""
+        message = StateChange.FromString(self.change)
+        message.revision = self.revision
+        return message.SerializeToString()
 
 
 class Outbox:
@@ -32,7 +40,7 @@ class Outbox:
     async def after(self, version: int, limit: int) -> list[OutboxEntry]:
         """Return up to `limit` changes newer than `version`, oldest first."""
         query = (
-            "SELECT version, kind, key, change, layout_version FROM riskgate.state_change"
+            "SELECT version, kind, key, change, layout_version, revision FROM riskgate.state_change"
             " WHERE version > %s ORDER BY version LIMIT %s"
         )
         async with connection(self._pool) as database:
@@ -42,7 +50,7 @@ class Outbox:
     async def latest_of_each(self, kind: int, after_key: str, limit: int) -> list[OutboxEntry]:
         """Return the newest change of each entity of a kind, deletions included, by key."""
         query = (
-            "SELECT DISTINCT ON (key) version, kind, key, change, layout_version"
+            "SELECT DISTINCT ON (key) version, kind, key, change, layout_version, revision"
             " FROM riskgate.state_change WHERE kind = %s AND key > %s"
             " ORDER BY key, version DESC LIMIT %s"
         )

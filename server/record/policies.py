@@ -11,7 +11,7 @@ from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 
 from server.errors import BrokenInvariantError, NotFoundError
-from server.policy import canonical_bytes
+from server.policy import DEFAULT_POLICY, canonical_bytes
 from server.record import rows
 from server.record.pool import Database
 
@@ -31,14 +31,16 @@ class PolicyRepository:
         values = {"version": policy["version"], "digest": digest, "body": Jsonb(policy)}
         await rows.insert(database, _TABLE, values)
 
-    async def activate(self, database: Database, version: str) -> dict[str, Any]:
-        """Use a policy in the place of the one that is used, and return it.
+    async def use(self, database: Database, version: str | None) -> dict[str, Any]:
+        """Use a policy in the place of the one that is used, and return it; None: the default one.
 
         Raises:
             NotFoundError: there is none of this version.
             BrokenInvariantError: it is not what was stored.
         """
         await rows.update(database, _TABLE, {"is_active": True}, {"is_active": False})
+        if version is None:
+            return DEFAULT_POLICY
         row = await rows.update(database, _TABLE, {"version": version}, {"is_active": True})
         if row is None:
             raise NotFoundError("risk policy", version)

@@ -83,6 +83,22 @@ async def connection(pool: Pool) -> AsyncIterator[Database]:
             yield database
 
 
+@asynccontextmanager
+async def connect(database_url: str) -> AsyncIterator[Database]:
+    """Open one connection for a while, without a pool; each transaction is the caller's.
+
+    Raises:
+        UnavailableError: PostgreSQL is away.
+        RiskgateError: what the database refused, as one of our errors.
+    """
+    with named_errors():
+        database: Database = await psycopg.AsyncConnection.connect(
+            database_url, **_CONNECT | {"autocommit": True}
+        )
+        async with database:
+            yield database
+
+
 @contextmanager
 def named_errors() -> Iterator[None]:
     """Turn what PostgreSQL refuses into the error a caller can act on."""

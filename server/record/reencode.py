@@ -9,8 +9,11 @@ from typing import Final
 from riskgate.v1 import state_pb2
 from server import feed
 from server.changes import (
+    NO_DIGEST,
+    NO_VERSION,
     account_rows,
     breaker_rows,
+    identity_rows,
     instrument_rows,
     model_rows,
     policy_rows,
@@ -18,10 +21,11 @@ from server.changes import (
     risk_configuration_rows,
 )
 from server.hotpath.layout import LAYOUT_VERSION
-from server.policy import RISK_POLICY
+from server.policy import DEFAULT_POLICY, RISK_POLICY
 from server.record.admin_change import Note, admin_change
 from server.record.circuit_breakers import CircuitBreakerRepository
-from server.record.models import ModelRepository
+from server.record.deployments import speaking
+from server.record.identities import IdentityRepository
 from server.record.policies import PolicyRepository
 from server.record.pool import Database, Pool
 from server.record.providers import ProviderRepository
@@ -55,11 +59,22 @@ async def reencode_outdated(pool: Pool) -> int:
         named = await (await change.database.execute(_KEYS)).fetchall()
         entities = {(kind, key): rows async for kind, key, rows in _entities(change.database)}
         # What is gone stays gone, in the new layout too.
-        gone = {(row["kind"], row["key"]): b"" for row in named} | entities
+        gone = {(row["kind"], row["key"]): _gone(row["kind"], row["key"]) for row in named}
+        gone |= entities
+        proofs: dict[tuple[state_pb2.ChangeKind, str], bytes] = {}
+        async for kind, key, rows, proof in _artifacts(change.database):
+            gone[kind, key], proofs[kind, key] = rows, proof
         for (kind, key), rows in sorted(gone.items()):
-            await change.publish(kind, key, rows)
+            await change.publish(kind, key, rows, proof=proofs.get((kind, key), b""))
         await change.audit("reencode", "state", str(LAYOUT_VERSION), new={"entities": len(gone)})
         return len(gone)
+
+
+def _gone(kind: int, key: str) -> bytes:
+    """Return the rows of an entity that is gone: none, but what speaks is never just missing."""
+    if kind == state_pb2.CHANGE_KIND_MODEL:
+        return model_rows(key, NO_DIGEST, NO_VERSION, 0)
+    return policy_rows(DEFAULT_POLICY) if kind == state_pb2.CHANGE_KIND_POLICY else b""
 
 
 async def _entities(database: Database) -> AsyncIterator[Encoded]:
@@ -81,6 +96,11 @@ async def _entities(database: Database) -> AsyncIterator[Encoded]:
             key = feed.provider_key(provider.provider_id, provider.provider_type)
             yield state_pb2.CHANGE_KIND_PROVIDER, key, provider_rows(provider)
         after = [batch[-1].provider_id, batch[-1].provider_type]
+    after, identities = None, IdentityRepository()
+    while entries := await identities.page(database, after=after, limit=_PAGE):
+        for entry in entries:
+            yield state_pb2.CHANGE_KIND_IDENTITY, entry.uri, identity_rows(entry)
+        after = [entries[-1].uri]
     async for encoded in _limits(database):
         yield encoded
 
@@ -101,13 +121,20 @@ async def _limits(database: Database) -> AsyncIterator[Encoded]:
             key = str(stored.breaker_id)
             yield state_pb2.CHANGE_KIND_BREAKER, key, breaker_rows(stored.breaker, key)
         after = [page[-1].breaker.account_id, page[-1].breaker.name]
-    after, models = None, ModelRepository()
-    while versions := await models.page(database, purpose="", after=after, limit=_PAGE):
-        for row in versions:
-            if row["status"] == "active" and row["purpose"] != RISK_POLICY:
-                rows = model_rows(row["purpose"], row["digest"], row["version"], row["serial"])
-                yield state_pb2.CHANGE_KIND_MODEL, row["purpose"], rows
-        after = [versions[-1]["purpose"], versions[-1]["version"]]
-    policy = await PolicyRepository().active(database)
-    if policy is not None:
-        yield state_pb2.CHANGE_KIND_POLICY, RISK_POLICY, policy_rows(policy)
+
+
+async def _artifacts(
+    database: Database,
+) -> AsyncIterator[tuple[state_pb2.ChangeKind, str, bytes, bytes]]:
+    """Yield what speaks for each purpose, with the proof that it may."""
+    for said in await speaking(database):
+        proof = bytes(said["proof"])
+        if said["purpose"] == RISK_POLICY:
+            rows = policy_rows(await PolicyRepository().active(database) or DEFAULT_POLICY)
+            yield state_pb2.CHANGE_KIND_POLICY, RISK_POLICY, rows, proof
+        else:
+            is_none = said["digest"] is None
+            digest = NO_DIGEST if is_none else bytes(said["digest"])
+            version = NO_VERSION if is_none else said["version"]
+            rows = model_rows(said["purpose"], digest, version, said["serial"])
+            yield state_pb2.CHANGE_KIND_MODEL, said["purpose"], rows, proof

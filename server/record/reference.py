@@ -1,6 +1,6 @@
 """Rows of instruments and accounts."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from typing import Any
@@ -49,10 +49,22 @@ class AccountRepository:
         return None if row is None else _entity(Account, row)
 
     async def page(
-        self, database: Database, *, after: Sequence[str] | None, limit: int
+        self,
+        database: Database,
+        *,
+        after: Sequence[str] | None,
+        limit: int,
+        among: Collection[str] | None = None,
     ) -> list[Account]:
-        """Return accounts in the order of their ids."""
-        found = await rows.page(database, self.table, ["account_id"], after=after, limit=limit)
+        """Return accounts in the order of their ids; only some, unless `among` is None."""
+        found = await rows.page(
+            database,
+            self.table,
+            ["account_id"],
+            after=after,
+            limit=limit,
+            among={"account_id": among},
+        )
         return [_entity(Account, row) for row in found]
 
     async def put(self, database: Database, account: Account) -> None:

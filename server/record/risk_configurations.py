@@ -5,7 +5,7 @@ and percents. A configuration and its symbol rows are written in the caller's tr
 them or none.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -75,11 +75,28 @@ class RiskConfigurationRepository:
         account_id: str,
         after: Sequence[str] | None,
         limit: int,
+        among: Collection[str] | None = None,
     ) -> list[StoredRiskConfiguration]:
-        """Return configurations ordered by account and config_id; empty account_id: of all."""
+        """Return configurations ordered by account and config_id.
+
+        Args:
+            database: Open transaction.
+            account_id: Whose; empty: of all accounts.
+            after: Key of the last one seen; None: from the first one.
+            limit: How many at most.
+            among: Of these accounts only; None: of any.
+        """
         where = {"account_id": account_id} if account_id else None
         order = ["account_id", "config_id"]
-        found = await rows.page(database, _TABLE, order, after=after, limit=limit, where=where)
+        found = await rows.page(
+            database,
+            _TABLE,
+            order,
+            after=after,
+            limit=limit,
+            where=where,
+            among={"account_id": among},
+        )
         return await _with_symbols(database, found)
 
     async def create(

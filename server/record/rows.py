@@ -3,7 +3,7 @@
 They are composed from table and column names of our own code, never from input.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from psycopg.rows import DictRow
@@ -28,10 +28,25 @@ async def page(
     after: Sequence[str] | None,
     limit: int,
     where: Mapping[str, Any] | None = None,
+    among: Mapping[str, Collection[str] | None] | None = None,
 ) -> list[DictRow]:
-    """Return up to `limit` rows in the order of these columns, after the row with that key."""
+    """Return up to `limit` rows in the order of these columns, after the row with that key.
+
+    Args:
+        database: Open transaction.
+        table: Of the schema.
+        order: Columns of the order, which together are a key.
+        after: Key of the last row seen; None: from the first row.
+        limit: Rows at most.
+        where: Values that columns must have.
+        among: Columns of which each value must be among some; None in their place: any value.
+    """
     conditions = [_equal(where)] if where else []
     values = list(where.values()) if where else []
+    for column, allowed in (among or {}).items():
+        if allowed is not None:
+            conditions.append(SQL("{} = ANY({})").format(Identifier(column), Placeholder()))
+            values.append(list(allowed))
     columns = SQL(", ").join(Identifier(column) for column in order)
     if after is not None:
         places = SQL(", ").join([Placeholder()] * len(order))

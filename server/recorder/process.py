@@ -8,6 +8,7 @@ from server.journal.budget import JournalBudget
 from server.journal.checkpoint_files import CheckpointFiles
 from server.journal.seals import Sealer
 from server.record.journal_checkpoints import JournalCheckpoints
+from server.recorder.denials import DenialRecording
 from server.recorder.housekeeping import Follower, Housekeeper
 from server.recorder.progress import PROGRESS_FOLDER
 from server.recorder.recording import Recorder
@@ -51,7 +52,7 @@ def run_recorder(settings: Settings) -> None:
             journal,
             shard.folder(settings.data_dir, SNAPSHOT_FOLDER),
             capacity_in(settings),
-            ModelSource(settings.data_dir).find,
+            ModelSource(settings.data_dir, settings.artifact_store_url).find,
             interval_entries=settings.snapshot_interval_entries,
         )
 
@@ -69,11 +70,14 @@ def run_recorder(settings: Settings) -> None:
         # What goes must be in PostgreSQL, and vouched for.
         lambda: min(recorder.position.entry_number, sealing.sealed_number),
     )
+    denials = DenialRecording(settings.data_dir, settings.database_url_text())
     sealing.start()
     housekeeper.start()
+    denials.start()
     try:
         recorder.run()
     finally:
+        denials.stop()
         housekeeper.stop()
         sealing.stop()
     log.info("stopped behind entry %d", recorder.position.entry_number)

@@ -6,8 +6,16 @@ from typing import Any, Final
 import numpy as np
 
 from server.engine import Engine
-from server.hotpath.change_kinds import ACCOUNT, BREAKER, MODEL, PROVIDER, RISK_CONFIGURATION
-from server.hotpath.layout import CHANGE_ROWS, ID_WORDS
+from server.hotpath.change_kinds import (
+    ACCOUNT,
+    BREAKER,
+    CLOCK,
+    IDENTITY,
+    MODEL,
+    PROVIDER,
+    RISK_CONFIGURATION,
+)
+from server.hotpath.layout import CHANGE_CLOCK, CHANGE_ROWS, ID_WORDS
 from server.hotpath.model_tables import MODEL_SLOTS
 from server.hotpath.table import Table, find_nb
 from server.journal.reader import Change
@@ -19,6 +27,7 @@ _MEASURED: Final[dict[int, tuple[tuple[str, ...], str, int]]] = {
     ACCOUNT: (("equity_micros", "equity_at_ns"), "accounts", ID_WORDS),
     PROVIDER: (("calculated_at_ns",), "providers", ID_WORDS + 1),
 }
+_NO_ROWS: Final = np.zeros(1, CHANGE_CLOCK)
 
 
 class Substitution:
@@ -55,6 +64,10 @@ class Substitution:
 
     def apply(self, engine: Engine, change: Change, reading_ns: int) -> None:
         """Apply a change of the journal, or what replaces it."""
+        if change.kind == IDENTITY:
+            # Who may call is no part of a decision; its version and its moment are.
+            engine.apply_rows(CLOCK, change.version, _NO_ROWS, reading_ns=reading_ns)
+            return
         rows = np.frombuffer(change.rows, CHANGE_ROWS[change.kind]).copy()
         replacement = self._by_identity.get(self._identify(change, rows))
         if replacement is not None:

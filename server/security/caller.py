@@ -52,6 +52,15 @@ class Caller:
         if not self.owns(account_id):
             raise ObjectDeniedError
 
+    def require_provider(self, provider_id: str) -> None:
+        """Do nothing for a provider it may name.
+
+        Raises:
+            ObjectDeniedError: It is none of its own.
+        """
+        if self.providers is not None and provider_id not in self.providers:
+            raise ObjectDeniedError
+
 
 @dataclass(frozen=True, slots=True)
 class Call:

@@ -10,33 +10,38 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
-import numpy as np
-
-from server.hotpath.lane.judging import CELLS, IDENTITY_BYTES_MAX, answer_nb, is_asked_nb, new_board
-from server.security.peer_certificate import Finding, PeerIdentity, PeerRefusedError, judge
+from server.hotpath.lane.judging import CELLS, answer_nb, is_asked_nb, new_board
+from server.security.grants import Grants
+from server.security.peer_certificate import Finding, PeerRefusedError, judge
 
 log = logging.getLogger(__name__)
 
-_NOBODY: Final = PeerIdentity("", 0)
+_NO_GRANT: Final = 0
 
 
 class CertificateJudge:
     """Answers what the lane asks.
 
     Args:
+        grants: Knows what the holder of a good certificate may do.
         wake_lane: Called after answers were given; from the judge's thread.
         read_clock_ns: Unix nanoseconds.
     """
 
     def __init__(
-        self, wake_lane: Callable[[], None], *, read_clock_ns: Callable[[], int] = time.time_ns
+        self,
+        grants: Grants,
+        wake_lane: Callable[[], None],
+        *,
+        read_clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self._asked_fd = os.eventfd(0, os.EFD_CLOEXEC)
         self.board = new_board(self._asked_fd)
         self.findings: Counter[Finding] = Counter()
         self._address = int(self.board.record.ctypes.data)
+        self._grants = grants
         self._wake_lane = wake_lane
         self._read_clock_ns = read_clock_ns
         self._stop_asked = threading.Event()
@@ -81,22 +86,28 @@ class CertificateJudge:
 
     def _judge_cell(self, number: int) -> None:
         cell = self.board.cells[number]
-        finding, peer = self._find(bytes(cell["der"][: cell["der_length"]]))
+        finding, grant = self._find(bytes(cell["der"][: cell["der_length"]]))
         self.findings[finding] += 1
-        cell["identity"] = _to_words(peer.uri)
-        answer_nb(self._address, number, int(finding), peer.not_after_ns)
+        answer_nb(self._address, number, int(finding), grant)
 
-    def _find(self, der: bytes) -> tuple[Finding, PeerIdentity]:
+    def _find(self, der: bytes) -> tuple[Finding, int]:
+        uri = ""
         try:
-            return Finding.ACCEPTED, judge(der, self._read_clock_ns())
+            peer = judge(der, self._read_clock_ns())
+            uri = peer.uri
+            if self._grants.is_barred(peer.serial):
+                raise PeerRefusedError(Finding.REVOKED)
+            return Finding.ACCEPTED, self._grants.row_for(uri, peer.not_after_ns, peer.serial)
         except PeerRefusedError as error:
-            log.warning("a client's certificate is refused: %s", error)
-            return error.finding, _NOBODY
+            return self._refuse(uri, error.finding, str(error))
+        except ValueError as error:
+            # The certificate is good, but its URI names nobody of ours.
+            return self._refuse("", Finding.UNUSABLE_IDENTITY, str(error))
         except Exception:
             log.exception("a client's certificate could not be judged")
-            return Finding.FAULT, _NOBODY
+            return Finding.FAULT, _NO_GRANT
 
-
-def _to_words(uri: str) -> np.ndarray[Any, np.dtype[np.int64]]:
-    padded = uri.encode("ascii").ljust(IDENTITY_BYTES_MAX, b"\0")
-    return np.frombuffer(padded, np.int64)
+    def _refuse(self, uri: str, finding: Finding, why: str) -> tuple[Finding, int]:
+        log.warning("a client's certificate is refused: %s", why)
+        self._grants.note_refused(uri, finding.name.lower())
+        return finding, _NO_GRANT

@@ -6,23 +6,26 @@ statement. The caller compares the statement with the manifest; nothing else in 
 believed before that.
 """
 
-import binascii
 from typing import Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from securesystemslib.dsse import Envelope
-from securesystemslib.exceptions import VerificationError
-from securesystemslib.signer import SSlibKey
+from pydantic import BaseModel, ConfigDict, Field
 
-from server.security.canonical import decode_canonical, encode_canonical
-from server.security.keys import TrustedKey, TrustSet
+from server.security.statements import (
+    parse_envelope,
+    parse_payload,
+    payload_type,
+    verify_signatures,
+)
+from server.security.trusted_key import TrustedKey, TrustSet
+from server.statement_errors import StatementError, StatementTooLargeError
 from server.trust_errors import (
     ArtifactEnvelopeNotCanonicalError,
     ArtifactSignatureInvalidError,
+    ArtifactTooLargeError,
     ArtifactUntrustedKeyError,
 )
 
-PAYLOAD_TYPE = "application/vnd.riskgate.release+json"
+PAYLOAD_TYPE: Final = payload_type("release")
 STATEMENT: Final = "riskgate.release.v1"
 
 
@@ -48,12 +51,18 @@ def verify_release(raw: bytes, trust: TrustSet) -> tuple[ReleaseStatement, Trust
         The statement and the author who signed it.
 
     Raises:
+        ArtifactTooLargeError: Larger than any statement.
         ArtifactEnvelopeNotCanonicalError: Not an envelope, or not in its one canonical form.
         ArtifactUntrustedKeyError: The signing key is not an author in the trust set.
         ArtifactSignatureInvalidError: The signature does not verify, or the payload is no release
             statement.
     """
-    envelope = parse_envelope(raw)
+    try:
+        envelope = parse_envelope(raw)
+    except StatementTooLargeError as error:
+        raise ArtifactTooLargeError("the envelope is larger than any statement") from error
+    except StatementError as error:
+        raise ArtifactEnvelopeNotCanonicalError(str(error)) from error
     if len(envelope.signatures) != 1:
         raise ArtifactSignatureInvalidError("a release carries exactly one signature")
     (keyid,) = envelope.signatures
@@ -62,31 +71,8 @@ def verify_release(raw: bytes, trust: TrustSet) -> tuple[ReleaseStatement, Trust
         raise ArtifactUntrustedKeyError("the signing key is not a trusted author")
     if envelope.payload_type != PAYLOAD_TYPE:
         raise ArtifactSignatureInvalidError("the payload type is not a release")
-    key = SSlibKey(keyid, "ed25519", "ed25519", {"public": author.public_key_hex})
     try:
-        envelope.verify([key], threshold=1)
-    except VerificationError as error:
-        raise ArtifactSignatureInvalidError("the signature does not verify") from error
-    try:
-        statement = ReleaseStatement.model_validate(decode_canonical(envelope.payload))
-    except (ValidationError, ValueError) as error:
-        raise ArtifactSignatureInvalidError("the payload is no release statement") from error
-    return statement, author
-
-
-def parse_envelope(raw: bytes) -> Envelope:
-    """Read an envelope in its canonical form; nothing in it is verified yet.
-
-    Raises:
-        ArtifactEnvelopeNotCanonicalError: It is none, or spelled otherwise.
-    """
-    try:
-        document = decode_canonical(raw)
-        envelope = Envelope.from_dict(document)
-        same = encode_canonical(envelope.to_dict()) == raw
-    except (ValueError, KeyError, TypeError, AttributeError, binascii.Error) as error:
-        raise ArtifactEnvelopeNotCanonicalError("the envelope cannot be read") from error
-    unknown_fields = any(entry.unrecognized_fields for entry in envelope.signatures.values())
-    if not same or unknown_fields:
-        raise ArtifactEnvelopeNotCanonicalError("the envelope is not in canonical form")
-    return envelope
+        verify_signatures(envelope, trust)
+        return parse_payload(envelope.payload, ReleaseStatement), author
+    except StatementError as error:
+        raise ArtifactSignatureInvalidError(str(error)) from error

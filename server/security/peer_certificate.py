@@ -34,13 +34,15 @@ class Finding(IntEnum):
     """No URI among its subject alternative names."""
     SEVERAL_IDENTITIES = 4
     UNUSABLE_IDENTITY = 5
-    """The URI is longer than 64 bytes or has other than visible ASCII characters."""
+    """The URI is none of ours, longer than 64 bytes, or has other than visible ASCII characters."""
     WRONG_USAGE = 6
     """It names extended key usages, and client authentication is not one of them."""
     NOT_YET_VALID = 7
     EXPIRED = 8
     FAULT = 9
     """The judge itself failed."""
+    REVOKED = 10
+    """The authority's list names it, or there is a list that cannot be used."""
 
 
 class PeerIdentity(NamedTuple):
@@ -49,10 +51,12 @@ class PeerIdentity(NamedTuple):
     Attributes:
         uri: Its one SAN URI: 1 to 64 visible ASCII characters.
         not_after_ns: Last moment at which it is valid, Unix nanoseconds; at most 2^63 − 1.
+        serial: Its number, which its authority gives only once.
     """
 
     uri: str
     not_after_ns: int
+    serial: int
 
 
 class PeerRefusedError(Exception):
@@ -97,7 +101,7 @@ def judge(der: bytes, now_ns: int) -> PeerIdentity:
         _refuse(Finding.NOT_YET_VALID)
     if now_ns > ends_ns:
         _refuse(Finding.EXPIRED)
-    return PeerIdentity(uris[0], ends_ns)
+    return PeerIdentity(uris[0], ends_ns, certificate.serial_number)
 
 
 def _refuse(finding: Finding) -> NoReturn:

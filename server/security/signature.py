@@ -4,12 +4,10 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from securesystemslib.dsse import Envelope
-from securesystemslib.signer import CryptoSigner, SSlibKey
 
 from server.security.canonical import encode_canonical
-from server.security.envelope import PAYLOAD_TYPE, ReleaseStatement
-from server.security.keys import compute_keyid
+from server.security.envelope import ReleaseStatement
+from server.security.statements import sign_statement
 from server.trust_errors import AuthorKeyError
 
 
@@ -33,13 +31,4 @@ def load_author_key(path: Path) -> Ed25519PrivateKey:
 
 def sign_release(statement: ReleaseStatement, key: Ed25519PrivateKey) -> bytes:
     """Return the canonical envelope of a release, `envelope.dsse.json`."""
-    return sign_payload(encode_canonical(statement.model_dump()), PAYLOAD_TYPE, key)
-
-
-def sign_payload(payload: bytes, payload_type: str, key: Ed25519PrivateKey) -> bytes:
-    """Return the canonical envelope of any payload, with one signature."""
-    raw = key.public_key().public_bytes_raw()
-    public = SSlibKey(compute_keyid(raw), "ed25519", "ed25519", {"public": raw.hex()})
-    envelope = Envelope(payload, payload_type, {})
-    envelope.sign(CryptoSigner(key, public))
-    return encode_canonical(envelope.to_dict())
+    return sign_statement(encode_canonical(statement.model_dump()), "release", key)

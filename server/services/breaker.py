@@ -13,7 +13,9 @@ from server.record.circuit_breakers import KIND, CircuitBreakerRepository, Store
 from server.record.paging import decode_token, encode_token, page_size
 from server.record.pool import connection
 from server.record.reference import AccountRepository
+from server.security.caller import current_call
 from server.services.writing import UNCHANGED, UPDATED, Parts
+from server.trust_errors import ObjectDeniedError
 
 
 class BreakerService(breaker_pb2_grpc.BreakerServiceServicer):
@@ -78,7 +80,12 @@ class BreakerService(breaker_pb2_grpc.BreakerServiceServicer):
     async def GetBreaker(
         self, request: pb.GetBreakerRequest, context: Any
     ) -> pb.GetBreakerResponse:
-        """Return one breaker by id, or by name inside an account."""
+        """Return one breaker by id, or by name inside an account.
+
+        Whoever may not use every account hears the same of another's breaker as of none: that
+        would tell which ids are taken.
+        """
+        caller = current_call().caller
         async with connection(self._parts.pool) as database:
             if request.breaker_id:
                 breaker_id = read_breaker_id(request.breaker_id)
@@ -86,20 +93,28 @@ class BreakerService(breaker_pb2_grpc.BreakerServiceServicer):
             else:
                 name = fields.identifier(request.name, "name")
                 account_id = fields.identifier(request.account_id, "account_id")
+                caller.require_account(account_id)
                 stored = await self._breakers.get_by_name(database, name, account_id)
         if stored is None:
+            if request.breaker_id and caller.accounts is not None:
+                raise ObjectDeniedError
             raise NotFoundError(KIND, request.breaker_id or request.name)
+        caller.require_account(stored.breaker.account_id)
         return pb.GetBreakerResponse(breaker=write_breaker(stored))
 
     async def ListBreakers(
         self, request: pb.ListBreakersRequest, context: Any
     ) -> pb.ListBreakersResponse:
-        """Return a page of breakers."""
+        """Return a page of the breakers of accounts that the caller may use."""
         limit = page_size(request.page_size)
         after = decode_token(request.page_token, 2)
         async with connection(self._parts.pool) as database:
             found = await self._breakers.page(
-                database, account_id=request.account_id, after=after, limit=limit
+                database,
+                account_id=request.account_id,
+                after=after,
+                limit=limit,
+                among=current_call().caller.accounts,
             )
         last = found[-1].breaker if len(found) == limit else None
         return pb.ListBreakersResponse(

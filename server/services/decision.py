@@ -8,6 +8,7 @@ remote is called. No decision is made before the state is current (`is_ready`).
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 from typing import Final, NoReturn
 
 import grpc
@@ -23,10 +24,26 @@ from server.hotpath.journal.entries import (
     KIND_STREAM,
     KIND_SYNC,
 )
-from server.hotpath.records import REPORT_ACCOUNT_UNKNOWN, REPORT_FULL, REPORT_INVALID
+from server.hotpath.lane.structs import (
+    METHOD_ACK_DIRECTIVE,
+    METHOD_DECIDE,
+    METHOD_DECIDE_BATCH,
+    METHOD_DECIDE_STREAM,
+    METHOD_REPORT_EXECUTION,
+    METHOD_SYNC_ACCOUNT,
+    METHOD_WATCH_DIRECTIVES,
+)
+from server.hotpath.records import (
+    REPORT,
+    REPORT_ACCOUNT_UNKNOWN,
+    REPORT_FULL,
+    REPORT_INVALID,
+)
 from server.journal.calls import CallJournal
 from server.owner import LoopOwner
+from server.security.grants import METHOD_PATHS
 from server.services.batch import Item, decide_each, decide_together, read_batch
+from server.services.call_access import CallAccess
 from server.services.convert import (
     read_report_refusal,
     read_report_result,
@@ -39,6 +56,7 @@ from server.services.refusal import (
     JOURNAL_AWAY,
     NO_DIRECTIVES,
     NOT_READY,
+    NOT_YOURS,
     TOO_LARGE,
     TOO_LATE,
     WRONG_SHARD,
@@ -54,9 +72,27 @@ SERVICE_NAME: Final = "riskgate.v1.DecisionService"
 REQUEST_BYTES_MAX: Final = 65_536
 STATE_WAIT_S_MAX: Final = 0.05
 VERSION_MAX: Final = 2**63 - 1
+REPORT_ACCOUNT_AT: Final[int] = REPORT.fields["account_id"][1]  # type: ignore[index]
 
 Context = grpc.aio.ServicerContext[bytes, bytes]
 Outcome = bytes | Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One call, or one message of a stream, as it came.
+
+    Attributes:
+        received_ns: When, Unix nanoseconds.
+        seconds_left: Until the caller gives up; infinite without a deadline.
+        grant: Address of the GRANT of the caller.
+        method: METHOD_* of the lane.
+    """
+
+    received_ns: int
+    seconds_left: float
+    grant: int
+    method: int
 
 
 class DecisionService:
@@ -66,6 +102,7 @@ class DecisionService:
         engine: Owned by the running event loop.
         owner: Applies what waits before each decision.
         counts: Receives every outcome.
+        access: Tells who calls, and whether that call may be made.
         is_ready: Whether the state is current; until then every call is UNAVAILABLE.
         state_wait_s: Longest wait for a min_state_version.
         request_bytes_max: Largest single request.
@@ -78,6 +115,7 @@ class DecisionService:
         owner: LoopOwner,
         counts: DecisionCounts,
         *,
+        access: CallAccess,
         is_ready: Callable[[], bool],
         state_wait_s: float = STATE_WAIT_S_MAX,
         request_bytes_max: int = REQUEST_BYTES_MAX,
@@ -89,6 +127,7 @@ class DecisionService:
         self._calls = CallJournal(engine)
         self._judge = Judge(engine, counts, self._calls, shard)
         self._shard = shard
+        self._access = access
         self._is_ready = is_ready
         self._state_wait_s = state_wait_s
         self._request_bytes_max = request_bytes_max
@@ -97,13 +136,13 @@ class DecisionService:
         """Register all methods of the service."""
         unary = grpc.unary_unary_rpc_method_handler
         handlers = {
-            "Decide": unary(self._single("Decide", self._decide)),
-            "DecideBatch": unary(self._single("DecideBatch", self._decide_batch)),
+            "Decide": unary(self._single(METHOD_DECIDE, self._decide)),
+            "DecideBatch": unary(self._single(METHOD_DECIDE_BATCH, self._decide_batch)),
             "DecideStream": grpc.stream_stream_rpc_method_handler(self._decide_stream),
-            "ReportExecution": unary(self._single("ReportExecution", self._report)),
-            "SyncAccount": unary(self._single("SyncAccount", self._sync)),
+            "ReportExecution": unary(self._single(METHOD_REPORT_EXECUTION, self._report)),
+            "SyncAccount": unary(self._single(METHOD_SYNC_ACCOUNT, self._sync)),
             "WatchDirectives": grpc.unary_stream_rpc_method_handler(self._watch_directives),
-            "AckDirective": unary(self._single("AckDirective", self._ack_directive)),
+            "AckDirective": unary(self._single(METHOD_ACK_DIRECTIVE, self._ack_directive)),
         }
         server.add_generic_rpc_handlers(
             (grpc.method_handlers_generic_handler(SERVICE_NAME, handlers),)
@@ -111,32 +150,37 @@ class DecisionService:
 
     # --- Calls ---
 
-    async def _decide(self, raw: bytes, received_ns: int, seconds_left: float) -> Outcome:
+    async def _decide(self, raw: bytes, call: Arrival) -> Outcome:
         if len(raw) > self._request_bytes_max:
             return TOO_LARGE
         message = parse(pb.DecideRequest, raw)
-        await self._wait_for_state([message], seconds_left)
+        await self._wait_for_state([message], call.seconds_left)
         self._owner.drain()
         return self._keep(
-            KIND_DECIDE, raw, received_ns, lambda: self._judge.decide(message, received_ns)
+            KIND_DECIDE, raw, call, lambda: self._judge.decide(message, call.received_ns)
         )
 
-    async def _decide_batch(self, raw: bytes, received_ns: int, seconds_left: float) -> Outcome:
+    async def _decide_batch(self, raw: bytes, call: Arrival) -> Outcome:
         items, all_or_none = read_batch(raw)
-        await self._wait_for_state(items, seconds_left)
+        await self._wait_for_state(items, call.seconds_left)
         self._owner.drain()
         judge_all = decide_together if all_or_none else decide_each
 
-        def answer() -> bytes:
-            response = judge_all(self._judge, items, received_ns)
+        def answer() -> Outcome:
+            self._calls.charge(len(items))
+            requests = (item for item in items if isinstance(item, pb.DecideRequest))
+            if not self._judge.may_use_all(requests):
+                # As a whole: what is journaled can be judged again without any grant.
+                return NOT_YOURS
+            response = judge_all(self._judge, items, call.received_ns)
             for result in response.results:
                 if result.HasField("error"):
                     self._counts.add_error(CODE_NAMES[result.error.code])
             return response.SerializeToString()
 
-        return self._keep(KIND_BATCH, raw, received_ns, answer)
+        return self._keep(KIND_BATCH, raw, call, answer)
 
-    async def _report(self, raw: bytes, received_ns: int, seconds_left: float) -> Outcome:
+    async def _report(self, raw: bytes, call: Arrival) -> Outcome:
         if len(raw) > self._request_bytes_max:
             return TOO_LARGE
         message = parse(pb.ReportExecutionRequest, raw)
@@ -145,13 +189,15 @@ class DecisionService:
         self._owner.drain()
         engine = self._engine
         write_report(message.report, engine.state.report)
-        if not self._shard.owns(message.report.account_id):
-            return WRONG_SHARD
 
         def answer() -> Outcome:
+            if not self._calls.may_use(engine.state.report.ctypes.data + REPORT_ACCOUNT_AT):
+                return NOT_YOURS
+            if not self._shard.owns(message.report.account_id):
+                return WRONG_SHARD
             if self._calls.find_bar(is_exit=True) is not None:
                 return JOURNAL_AWAY
-            outcome = engine.report(received_ns)
+            outcome = engine.report(call.received_ns)
             if outcome == REPORT_INVALID:
                 raise read_report_refusal(engine.state)
             if outcome == REPORT_ACCOUNT_UNKNOWN:
@@ -162,59 +208,67 @@ class DecisionService:
             self._calls.note_applied()
             return read_report_result(engine.state).SerializeToString()
 
-        return self._keep(KIND_REPORT, raw, received_ns, answer)
+        return self._keep(KIND_REPORT, raw, call, answer)
 
-    async def _sync(self, raw: bytes, received_ns: int, seconds_left: float) -> Outcome:
+    async def _sync(self, raw: bytes, call: Arrival) -> Outcome:
         self._owner.drain()
 
         def answer() -> Outcome:
             if self._calls.find_bar(is_exit=True) is not None:
                 return JOURNAL_AWAY
-            outcome = sync_account(self._engine, raw, received_ns, self._shard)
+            may_use = self._calls.may_use
+            outcome = sync_account(self._engine, raw, call.received_ns, self._shard, may_use)
             if not isinstance(outcome, Refusal):
                 self._calls.note_applied()
             return outcome
 
-        return self._keep(KIND_SYNC, raw, received_ns, answer)
+        return self._keep(KIND_SYNC, raw, call, answer)
 
-    def _keep(
-        self, kind: int, raw: bytes, received_ns: int, answer: Callable[[], Outcome]
-    ) -> Outcome:
+    def _keep(self, kind: int, raw: bytes, call: Arrival, answer: Callable[[], Outcome]) -> Outcome:
         """Judge a call without a pause and journal it; without that no answer leaves."""
-        self._calls.begin(kind, raw)
+        self._calls.begin(kind, raw, call.grant, call.method)
         try:
             outcome = answer()
         except RiskgateError:
-            self._calls.end(kind, received_ns, raw, b"")
+            self._calls.end(kind, call.received_ns, raw, b"")
             raise
         if isinstance(outcome, Refusal):
-            self._calls.end(kind, received_ns, raw, b"")
+            self._calls.end(kind, call.received_ns, raw, b"")
             return outcome
-        return outcome if self._calls.end(kind, received_ns, raw, outcome) else JOURNAL_AWAY
+        return outcome if self._calls.end(kind, call.received_ns, raw, outcome) else JOURNAL_AWAY
 
-    async def _ack_directive(self, raw: bytes, received_ns: int, seconds_left: float) -> Outcome:
+    async def _ack_directive(self, raw: bytes, call: Arrival) -> Outcome:
         return NO_DIRECTIVES
 
     async def _watch_directives(self, raw: bytes, context: Context) -> None:
-        await self._abort(NO_DIRECTIVES, context)
+        grant = self._access.find_grant(context)
+        refusal = self._access.find_refusal(grant, METHOD_WATCH_DIRECTIVES)
+        await self._abort(refusal or NO_DIRECTIVES, context)
 
     async def _decide_stream(
         self, requests: AsyncIterator[bytes], context: Context
     ) -> AsyncIterator[bytes]:
+        grant = self._access.find_grant(context)
         try:
             async for raw in requests:
+                refusal = self._access.find_refusal(grant, METHOD_DECIDE_STREAM, calls=0)
+                if refusal is not None:
+                    await self._abort(refusal, context)
                 if len(raw) > self._request_bytes_max:
                     # The compiled lane has no room to look for its tag; both end the stream.
                     await self._abort(TOO_LARGE, context)
-                received_ns = time.time_ns()
-                answer = await self._answer_item(raw, received_ns, context)
-                self._counts.add_call("DecideStream", time.time_ns() - received_ns)
+                call = Arrival(time.time_ns(), _seconds_left(context), grant, METHOD_DECIDE_STREAM)
+                answer = await self._answer_item(raw, call)
+                self._counts.add_call("DecideStream", time.time_ns() - call.received_ns)
                 yield answer
         except asyncio.CancelledError:
             await self._end_interrupted(context)
 
-    async def _answer_item(self, raw: bytes, received_ns: int, context: Context) -> bytes:
+    async def _answer_item(self, raw: bytes, call: Arrival) -> bytes:
         """Return the answer to one message of a stream: a decision, or why there is none."""
+        limited = self._access.find_refusal(call.grant, call.method) if call.grant else None
+        if limited is not None:
+            return self._tagged(_find_tag(raw), limited)
         if not self._is_ready():
             return self._tagged(_find_tag(raw), NOT_READY)
         if len(raw) > self._request_bytes_max:
@@ -223,19 +277,19 @@ class DecisionService:
             message = parse(pb.DecideStreamRequest, raw)
             if not message.HasField("request"):
                 raise InvalidFieldError("request", "is required")
-            await self._wait_for_state([message.request], _seconds_left(context))
+            await self._wait_for_state([message.request], call.seconds_left)
             self._owner.drain()
         except Exception as error:  # noqa: BLE001 - one item must not end the stream
             return self._tagged(_find_tag(raw), refusal_of(error))
 
         def answer() -> bytes:
             try:
-                outcome = self._judge.decide(message.request, received_ns)
+                outcome = self._judge.decide(message.request, call.received_ns)
             except Exception as error:  # noqa: BLE001 - same
                 outcome = refusal_of(error)
             return self._tagged(message.tag, outcome)
 
-        kept = self._keep(KIND_STREAM, raw, received_ns, answer)
+        kept = self._keep(KIND_STREAM, raw, call, answer)
         return kept if isinstance(kept, bytes) else self._tagged(message.tag, kept)
 
     def _tagged(self, tag: int, outcome: Outcome) -> bytes:
@@ -250,20 +304,25 @@ class DecisionService:
     # --- Around each call ---
 
     def _single(
-        self, name: str, behaviour: Callable[[bytes, int, float], Awaitable[Outcome]]
+        self, method: int, behaviour: Callable[[bytes, Arrival], Awaitable[Outcome]]
     ) -> Callable[[bytes, Context], Awaitable[bytes]]:
-        """Wrap a call: clock, readiness, deadline, and the one way out for every failure."""
+        """Wrap a call: clock, caller, readiness, deadline, and one way out for every failure."""
+        name = METHOD_PATHS[method].rpartition("/")[2]
 
         async def answer(raw: bytes, context: Context) -> bytes:
             received_ns = time.time_ns()
-            seconds_left = _seconds_left(context)
             try:
-                if not self._is_ready():
+                grant = self._access.find_grant(context)
+                call = Arrival(received_ns, _seconds_left(context), grant, method)
+                denied = self._access.find_refusal(grant, method)
+                if denied is not None:
+                    refusal = denied
+                elif not self._is_ready():
                     refusal = NOT_READY
-                elif seconds_left <= 0.0:
+                elif call.seconds_left <= 0.0:
                     refusal = TOO_LATE
                 else:
-                    outcome = await behaviour(raw, received_ns, seconds_left)
+                    outcome = await behaviour(raw, call)
                     if isinstance(outcome, bytes):
                         self._counts.add_call(name, time.time_ns() - received_ns)
                         return outcome

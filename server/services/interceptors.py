@@ -5,6 +5,7 @@ anything else is INTERNAL with fixed words, and the cause goes to the log. A can
 cancelled. Requests are parsed here too: a malformed message is refused like any bad field.
 """
 
+import inspect
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final, NoReturn
@@ -15,10 +16,13 @@ from pydantic import ValidationError
 
 from server.errors import BrokenInvariantError, RiskgateError
 from server.services.parse import parse
+from server.trust_errors import RateLimitedError
 
 log = logging.getLogger(__name__)
 
 FIELD_KEY: Final = "riskgate-field"
+# Clients of gRPC that retry wait for so long.
+PUSHBACK_KEY: Final = "grpc-retry-pushback-ms"
 _CONTROL_FLOW: Final = (grpc.aio.AbortError, grpc.aio.UsageError)
 _Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -36,55 +40,62 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         if handler is None:
             return None
         method = str(handler_call_details.method)
-        return (
-            _guard_stream(handler, method)
+        behaviour, read = behaviour_of(handler), reader_of(handler)
+
+        async def guarded(request: Any, context: _Context) -> Any:
+            try:
+                return await behaviour(read(request), context)
+            except _CONTROL_FLOW:
+                raise
+            except Exception as error:  # noqa: BLE001 - nothing may pass
+                await _abort(error, context, method)
+
+        async def guarded_stream(request: Any, context: _Context) -> AsyncIterator[Any]:
+            try:
+                async for response in answers_of(behaviour(read(request), context)):
+                    yield response
+            except _CONTROL_FLOW:
+                raise
+            except Exception as error:  # noqa: BLE001 - nothing may pass
+                await _abort(error, context, method)
+
+        return same_kind(handler, guarded_stream if handler.response_streaming else guarded)
+
+
+def behaviour_of(handler: Any) -> Callable[[Any, Any], Any]:
+    """Return what a handler of any kind calls."""
+    names = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
+    found: Callable[[Any, Any], Any] = next(filter(None, (getattr(handler, it) for it in names)))
+    return found
+
+
+def same_kind(handler: Any, behaviour: Callable[[Any, Any], Any]) -> Any:
+    """Return a handler of the same kind that gives raw bytes to another behaviour."""
+    if handler.request_streaming:
+        make = (
+            grpc.stream_stream_rpc_method_handler
             if handler.response_streaming
-            else _guard(handler, method)
+            else grpc.stream_unary_rpc_method_handler
         )
+    else:
+        make = (
+            grpc.unary_stream_rpc_method_handler
+            if handler.response_streaming
+            else grpc.unary_unary_rpc_method_handler
+        )
+    return make(behaviour, None, handler.response_serializer)
 
 
-def _guard(handler: Any, method: str) -> Any:
-    behaviour = handler.stream_unary if handler.request_streaming else handler.unary_unary
-    read = _reader(handler)
-
-    async def guarded(request: Any, context: _Context) -> Any:
-        try:
-            return await behaviour(read(request), context)
-        except _CONTROL_FLOW:
-            raise
-        except Exception as error:  # noqa: BLE001 - nothing may pass
-            await _abort(error, context, method)
-
-    make = (
-        grpc.stream_unary_rpc_method_handler
-        if handler.request_streaming
-        else grpc.unary_unary_rpc_method_handler
-    )
-    return make(guarded, None, handler.response_serializer)
+async def answers_of(answers: Any) -> AsyncIterator[Any]:
+    """Yield the answers of a streaming behaviour; none where it writes them itself."""
+    if inspect.isawaitable(answers):
+        await answers
+        return
+    async for answer in answers:
+        yield answer
 
 
-def _guard_stream(handler: Any, method: str) -> Any:
-    behaviour = handler.stream_stream if handler.request_streaming else handler.unary_stream
-    read = _reader(handler)
-
-    async def guarded(request: Any, context: _Context) -> AsyncIterator[Any]:
-        try:
-            async for response in behaviour(read(request), context):
-                yield response
-        except _CONTROL_FLOW:
-            raise
-        except Exception as error:  # noqa: BLE001 - nothing may pass
-            await _abort(error, context, method)
-
-    make = (
-        grpc.stream_stream_rpc_method_handler
-        if handler.request_streaming
-        else grpc.unary_stream_rpc_method_handler
-    )
-    return make(guarded, None, handler.response_serializer)
-
-
-def _reader(handler: Any) -> Callable[[Any], Any]:
+def reader_of(handler: Any) -> Callable[[Any], Any]:
     """Return what turns raw bytes, or a stream of them, into requests.
 
     gRPC's own deserializer would answer a malformed message with the text of its exception.
@@ -114,5 +125,7 @@ async def _abort(error: Exception, context: _Context, method: str) -> NoReturn:
         log.error("%s failed", method, exc_info=error)
     else:
         log.info("%s refused: %s", method, error)
-    trailing = ((FIELD_KEY, field),) if field else ()
-    await context.abort(grpc.StatusCode[code], text, trailing)
+    trailing = [(FIELD_KEY, field)] if field else []
+    if isinstance(error, RateLimitedError):
+        trailing.append((PUSHBACK_KEY, str(error.retry_after_ms)))
+    await context.abort(grpc.StatusCode[code], text, tuple(trailing))

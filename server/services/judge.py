@@ -6,6 +6,7 @@ judged is kept here, too.
 """
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import cast
 
@@ -15,11 +16,13 @@ from server.engine import Engine
 from server.errors import RiskgateError
 from server.hotpath.reasons import R_JOURNAL_FULL
 from server.hotpath.records import CONFLICT, DECIDED, REPEATED
+from server.hotpath.wire.decision import ACCOUNT_AT, PROVIDER_AT
 from server.journal.calls import CallJournal
 from server.journal.writer import durability_of
 from server.services.convert import read_decision, read_refusal, write_request
 from server.services.refusal import (
     ANSWER_GONE,
+    NOT_YOURS,
     ORDER_ID_TAKEN,
     STATE_TOO_OLD,
     WRONG_SHARD,
@@ -79,6 +82,8 @@ class Judge:
             write_request(message, state.request)
         except RiskgateError as error:
             return refusal_of(error)
+        if not self._may_use_written():
+            return NOT_YOURS
         if not self._shard.owns(message.account_id):
             return WRONG_SHARD
         if message.min_state_version > engine.state_version:
@@ -105,6 +110,23 @@ class Judge:
         if outcome == CONFLICT:
             return ORDER_ID_TAKEN
         return refusal_of(read_refusal(state))
+
+    def may_use_all(self, messages: Iterable[DecideRequest]) -> bool:
+        """Tell whether all good requests are about the caller's own accounts and providers."""
+        if not self._calls.is_limited:
+            return True
+        for message in messages:
+            try:
+                write_request(message, self._engine.state.request)
+            except RiskgateError:
+                continue  # an item's own error
+            if not self._may_use_written():
+                return False
+        return True
+
+    def _may_use_written(self) -> bool:
+        request = self._engine.state.request.ctypes.data
+        return self._calls.may_use(request + ACCOUNT_AT, request + PROVIDER_AT)
 
     def _read(self, message: DecideRequest, server_ns: int) -> DecideResponse:
         return read_decision(

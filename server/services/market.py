@@ -12,11 +12,13 @@ from riskgate.v1 import market_pb2 as pb
 from server.entities import ConversionRate, MarketContext
 from server.errors import InvalidFieldError
 from server.forms.market import read_context, read_rate, write_context, write_rate
-from server.publisher import Measurement
+from server.measurement import Measurement
+from server.record.audit import AuditEntry, record
 from server.record.market import MarketRepository, joined
 from server.record.measurements import context_measurements, rate_measurement
 from server.record.paging import decode_token, encode_token, page_size
 from server.record.pool import connection
+from server.security.caller import current_call
 from server.services.writing import CREATED, UNCHANGED, UPDATED, Parts
 
 
@@ -30,8 +32,12 @@ class MarketService(market_pb2_grpc.MarketServiceServicer):
     async def Put(
         self, request_iterator: AsyncIterator[pb.MarketServicePutRequest], context: Any
     ) -> pb.MarketServicePutResponse:
-        """Take measurements until the caller ends the stream."""
+        """Take measurements until the caller ends the stream.
+
+        Its row in the audit log stands before the first of them is handed on.
+        """
         response = pb.MarketServicePutResponse()
+        await record(self._parts.pool, current_call(), AuditEntry(action="put", subject="market"))
         async for request in request_iterator:
             measured = _read(request)
             if request.keep:

@@ -1,4 +1,4 @@
-"""ModelService: push, approval, activation and rollback of signed models and risk policies.
+"""ModelService: the register of signed models and risk policies, and who of them speaks.
 
 Nothing is stored before it is verified, and the very bytes that were verified are stored.
 Verification runs in a thread, one at a time: it costs a second and a child process.
@@ -10,36 +10,40 @@ from pathlib import Path
 from typing import Any, Final
 
 from riskgate.v1 import model_pb2 as pb
-from riskgate.v1 import model_pb2_grpc, state_pb2
-from server.changes import model_rows, policy_rows
-from server.errors import InvalidFieldError, PreconditionError
+from server.errors import PreconditionError
 from server.forms import fields
-from server.forms.model import read_files, read_version, write_model
+from server.forms.model import (
+    read_envelope,
+    read_files,
+    read_hours,
+    read_justified,
+    read_status,
+    read_version,
+)
 from server.loaders.artifact import VerifiedArtifact, verify_artifact
-from server.loaders.artifact_store import ArtifactStore
-from server.loaders.manifest import POLICY_FILE
+from server.loaders.artifact_mirror import open_artifact_store
+from server.loaders.manifest import MANIFEST_FILE, POLICY_FILE
 from server.loaders.policy_artifact import VerifiedPolicy, verify_policy
-from server.policy import RISK_POLICY
+from server.record import deployments
 from server.record.admin_change import AdminChange, admin_change
-from server.record.models import ModelRepository, NewModel
-from server.record.paging import decode_token, encode_token, page_size
-from server.record.policies import PolicyRepository
-from server.record.pool import connection
-from server.security.keys import TRUST_FILE, load_trust_set
+from server.record.deployments import Move
+from server.record.models import NewModel
+from server.security.trust_set import load_trust_set
+from server.services.activations import Activations
+from server.services.model_reads import ModelReads, Row
 from server.services.writing import CREATED, UNCHANGED, UPDATED, Parts
 
-_MANIFEST_FILE: Final = "manifest.json"
+_REVOKED: Final = "revoked"
 
 
-class ModelService(model_pb2_grpc.ModelServiceServicer):
+class ModelService(ModelReads):
     """The register of models; see protos/riskgate/v1/model.proto."""
 
-    def __init__(self, parts: Parts, data_dir: Path) -> None:
-        self._parts = parts
-        self._models = ModelRepository()
-        self._policies = PolicyRepository()
-        self._store = ArtifactStore(data_dir / "artifacts")
-        self._trust_file = data_dir / "keys" / TRUST_FILE
+    def __init__(self, parts: Parts, data_dir: Path, store_url: str | None = None) -> None:
+        super().__init__(parts, data_dir / "keys")
+        self._keys_dir = data_dir / "keys"
+        self._store = open_artifact_store(data_dir, store_url)
+        self._activations = Activations(data_dir, self._models, store_url)
         self._verifying = asyncio.Lock()
 
     async def PushModel(self, request: pb.PushModelRequest, context: Any) -> pb.PushModelResponse:
@@ -62,126 +66,144 @@ class ModelService(model_pb2_grpc.ModelServiceServicer):
                     algorithm=manifest.algorithm,
                     digest=digest,
                     author=manifest.author,
-                    manifest=json.loads(files[_MANIFEST_FILE]),
+                    author_keyid=artifact.author.keyid,
+                    manifest=json.loads(files[MANIFEST_FILE]),
                 )
                 row = await self._models.register(change.database, model, note)
                 if isinstance(artifact, VerifiedPolicy):
                     await self._policies.register(change.database, artifact.policy)
-                await _audit(change, "push", row)
-        return pb.PushModelResponse(model=write_model(row), outcome=outcome)
+                await _audit(change, "push", row, old=None)
+        return pb.PushModelResponse(model=self.write(row), outcome=outcome)
+
+    async def ProposeActivation(
+        self, request: pb.ProposeActivationRequest, context: Any
+    ) -> pb.ProposeActivationResponse:
+        """Return the statement that approvers are asked to sign."""
+        purpose, version = read_version(request.purpose, request.version)
+        fallback = request.fallback_version
+        if fallback:
+            _, fallback = read_version(purpose, fallback, "fallback_version")
+        hours, note = read_hours(request), read_justified(request)
+        async with admin_change(self._parts.pool, note) as change:
+            old = await self._models.require(change.database, purpose, version)
+            statement = await self._activations.propose(change, old, fallback, hours)
+            row = await self._models.require(change.database, purpose, version)
+            await _audit(change, "propose", row, old=old)
+        return pb.ProposeActivationResponse(statement=statement, model=self.write(row))
 
     async def ApproveModel(
         self, request: pb.ApproveModelRequest, context: Any
     ) -> pb.ApproveModelResponse:
-        """Record one person's approval of one digest."""
+        """Add one person's signature of the proposed statement."""
         purpose, version = read_version(request.purpose, request.version)
-        note = fields.note(request)
-        if not note.actor:
-            raise InvalidFieldError("note.actor", "is required")
+        envelope, note = read_envelope(request), read_justified(request)
         async with admin_change(self._parts.pool, note) as change:
             row = await self._models.require(change.database, purpose, version)
-            if request.digest and request.digest != row["digest"]:
-                raise PreconditionError("the digest is not that of the version")
-            outcome = UNCHANGED
-            if note.actor not in row["approvers"]:
-                outcome = UPDATED
-                row = await self._models.approve(change.database, row, note)
-                await _audit(change, "approve", row)
-        return pb.ApproveModelResponse(model=write_model(row), outcome=outcome)
+            is_new = await self._activations.approve(change, row, envelope)
+            if is_new:
+                old = row
+                row = await self._models.require(change.database, purpose, version)
+                await _audit(change, "approve", row, old=old)
+        outcome = UPDATED if is_new else UNCHANGED
+        return pb.ApproveModelResponse(model=self.write(row), outcome=outcome)
 
     async def ActivateModel(
         self, request: pb.ActivateModelRequest, context: Any
     ) -> pb.ActivateModelResponse:
         """Let an approved version speak."""
         purpose, version = read_version(request.purpose, request.version)
-        serial = request.serial if request.HasField("serial") else None
-        note = fields.note(request)
+        note = read_justified(request)
         async with admin_change(self._parts.pool, note) as change:
             row = await self._models.require(change.database, purpose, version)
             outcome = UNCHANGED
-            if row["status"] != "active" or serial is not None:
-                if row["status"] != "approved":
-                    raise PreconditionError(f"a model that is {row['status']} cannot be activated")
-                outcome = UPDATED
-                row = await self._models.activate(
-                    change.database, row, note, event="activate", serial=serial
-                )
-                await self._publish(change, "activate", row)
+            if row["status"] != "active":
+                outcome, old = UPDATED, row
+                await self._activations.activate(change, row)
+                row = await self._models.require(change.database, purpose, version)
+                await _audit(change, "activate", row, old=old)
         self._parts.publisher.wake()
         return pb.ActivateModelResponse(
-            model=write_model(row), outcome=outcome, state_version=change.version
+            model=self.write(row), outcome=outcome, state_version=change.version
         )
 
     async def RollbackModel(
         self, request: pb.RollbackModelRequest, context: Any
     ) -> pb.RollbackModelResponse:
-        """Let the version speak again that spoke before."""
+        """Let the fallback speak that the approval of the active version named."""
         purpose = fields.identifier(request.purpose, "purpose")
-        note = fields.note(request)
-        if not note.reason:
-            raise InvalidFieldError("note.reason", "is required")
+        note = read_justified(request)
         async with admin_change(self._parts.pool, note) as change:
-            if request.version:
-                _, version = read_version(purpose, request.version)
-                row = await self._models.require(change.database, purpose, version)
-            else:
-                row = await self._models.previous(change.database, purpose)
-            if row["status"] != "deprecated":
-                raise PreconditionError(f"a model that is {row['status']} is no rollback target")
-            row = await self._models.activate(
-                change.database, row, note, event="rollback", serial=None
-            )
-            await self._publish(change, "rollback", row)
+            left = await self._models.active(change.database, purpose)
+            if left is None:
+                raise PreconditionError("none is active")
+            fallback = await self._activations.go_back(change, left)
+            old, left = left, await self._models.require(change.database, purpose, left["version"])
+            await _audit(change, "rollback", left, old=old, successor=fallback)
+            model = await self.describe(change, fallback)
         self._parts.publisher.wake()
-        return pb.RollbackModelResponse(model=write_model(row), state_version=change.version)
+        return pb.RollbackModelResponse(model=model, state_version=change.version)
 
-    async def GetModel(self, request: pb.GetModelRequest, context: Any) -> pb.GetModelResponse:
-        """Return one version."""
+    async def MoveModel(self, request: pb.MoveModelRequest, context: Any) -> pb.MoveModelResponse:
+        """Move a version that is not active along its lifecycle."""
         purpose, version = read_version(request.purpose, request.version)
-        async with connection(self._parts.pool) as database:
-            row = await self._models.require(database, purpose, version)
-        return pb.GetModelResponse(model=write_model(row))
+        target, note = read_status(request.status), read_justified(request)
+        async with admin_change(self._parts.pool, note) as change:
+            row = await self._models.require(change.database, purpose, version)
+            outcome = UNCHANGED
+            if row["status"] != target:
+                outcome, old = UPDATED, row
+                what = Move(event="move", target=target)
+                await deployments.move(change.database, row, what, note)
+                row = await self._models.require(change.database, purpose, version)
+                await _audit(change, "move", row, old=old)
+        return pb.MoveModelResponse(model=self.write(row), outcome=outcome)
 
-    async def ListModels(
-        self, request: pb.ListModelsRequest, context: Any
-    ) -> pb.ListModelsResponse:
-        """Return a page of versions."""
-        limit = page_size(request.page_size)
-        after = decode_token(request.page_token, 2)
-        if after is not None:
-            read_version(after[0], after[1])
-        async with connection(self._parts.pool) as database:
-            found = await self._models.page(
-                database, purpose=request.purpose, after=after, limit=limit
-            )
-        last = found[-1] if len(found) == limit else None
-        return pb.ListModelsResponse(
-            models=map(write_model, found),
-            next_page_token=encode_token([last["purpose"], last["version"]]) if last else "",
+    async def RevokeModel(
+        self, request: pb.RevokeModelRequest, context: Any
+    ) -> pb.RevokeModelResponse:
+        """End a version for good; if it speaks, its fallback does from then on."""
+        purpose, version = read_version(request.purpose, request.version)
+        note = read_justified(request)
+        fallback = active = None
+        async with admin_change(self._parts.pool, note) as change:
+            row = await self._models.require(change.database, purpose, version)
+            outcome = UNCHANGED
+            if row["status"] != _REVOKED:
+                outcome, old = UPDATED, row
+                if row["status"] == "active":
+                    fallback = await self._activations.go_back(change, row)
+                    active = await self.describe(change, fallback)
+                    row = await self._models.require(change.database, purpose, version)
+                await deployments.move(change.database, row, Move(event="revoke"), note)
+                row = await self._models.require(change.database, purpose, version)
+                await _audit(change, "revoke", row, old=old, successor=fallback)
+        self._parts.publisher.wake()
+        return pb.RevokeModelResponse(
+            model=self.write(row), active=active, outcome=outcome, state_version=change.version
         )
 
     def _verify_and_store(self, files: dict[str, bytes]) -> VerifiedArtifact | VerifiedPolicy:
         verify = verify_policy if POLICY_FILE in files else verify_artifact
-        artifact = verify(files, load_trust_set(self._trust_file))
+        artifact = verify(files, load_trust_set(self._keys_dir))
         self._store.put(files)
         return artifact
 
-    async def _publish(self, change: AdminChange, action: str, row: dict[str, Any]) -> None:
-        if row["purpose"] == RISK_POLICY:
-            # Small enough to travel whole: an engine needs no file of it.
-            policy = await self._policies.activate(change.database, row["version"])
-            await change.publish(state_pb2.CHANGE_KIND_POLICY, RISK_POLICY, policy_rows(policy))
-        else:
-            rows = model_rows(row["purpose"], row["digest"], row["version"], row["serial"])
-            await change.publish(state_pb2.CHANGE_KIND_MODEL, row["purpose"], rows)
-        await _audit(change, action, row)
+
+async def _audit(
+    change: AdminChange, action: str, row: Row, *, old: Row | None, successor: Row | None = None
+) -> None:
+    new = _summary(row)
+    if successor is not None:
+        new["successor"] = successor["version"]
+    key = f"{row['purpose']}/{row['version']}"
+    before = None if old is None else _summary(old)
+    await change.audit(action, "model", key, old=before, new=new)
 
 
-async def _audit(change: AdminChange, action: str, row: dict[str, Any]) -> None:
-    summary = {
+def _summary(row: Row) -> dict[str, Any]:
+    return {
         "status": row["status"],
-        "digest": row["digest"].hex(),
+        "digest": bytes(row["digest"]).hex(),
         "serial": row["serial"],
-        "approvers": row["approvers"],
+        "approvers": row.get("approvers", []),
     }
-    await change.audit(action, "model", f"{row['purpose']}/{row['version']}", new=summary)

@@ -25,6 +25,7 @@ from server.record.policies import PolicyRepository
 from server.record.pool import Database, connection
 from server.record.provider_metrics import ProviderMetricRepository
 from server.record.providers import ProviderRepository
+from server.security.caller import current_call
 from server.services.writing import CREATED, UNCHANGED, UPDATED, Parts, outcome_word
 
 _METRICS_MAX: Final = 1_000
@@ -62,8 +63,9 @@ class ProviderService(provider_pb2_grpc.ProviderServiceServicer):
     async def GetProvider(
         self, request: pb.GetProviderRequest, context: Any
     ) -> pb.GetProviderResponse:
-        """Return one provider."""
+        """Return one provider, of those that the caller may name."""
         provider_id, provider_type = read_key(request)
+        current_call().caller.require_provider(provider_id)
         async with connection(self._parts.pool) as database:
             provider = await self._providers.get(database, provider_id, provider_type)
         if provider is None:

@@ -14,6 +14,7 @@ from server.record.admin_change import admin_change
 from server.record.paging import decode_token, encode_token, page_size
 from server.record.pool import connection
 from server.record.reference import AccountRepository, InstrumentRepository
+from server.security.caller import current_call
 from server.services.writing import CREATED, UNCHANGED, UPDATED, Parts, outcome_word
 
 
@@ -126,11 +127,13 @@ class ReferenceService(reference_pb2_grpc.ReferenceServiceServicer):
     async def ListAccounts(
         self, request: pb.ListAccountsRequest, context: Any
     ) -> pb.ListAccountsResponse:
-        """Return a page of accounts."""
+        """Return a page of the accounts that the caller may use."""
         limit = page_size(request.page_size)
         after = decode_token(request.page_token, 1)
         async with connection(self._parts.pool) as database:
-            found = await self._accounts.page(database, after=after, limit=limit)
+            found = await self._accounts.page(
+                database, after=after, limit=limit, among=current_call().caller.accounts
+            )
         return pb.ListAccountsResponse(
             accounts=map(write_account, found),
             next_page_token=encode_token([found[-1].account_id]) if len(found) == limit else "",

@@ -12,10 +12,13 @@ import grpc.aio
 
 from riskgate.v1.decision_pb2 import RequestError
 from server.errors import BrokenInvariantError, InvalidFieldError, RiskgateError
+from server.trust_errors import ObjectDeniedError, RateLimitedError
 
 log = logging.getLogger(__name__)
 
 FIELD_METADATA: Final = "riskgate-field"
+# Known to gRPC: after how many milliseconds a retry makes sense.
+PUSHBACK_METADATA: Final = "grpc-retry-pushback-ms"
 
 
 class Refusal(NamedTuple):
@@ -25,19 +28,23 @@ class Refusal(NamedTuple):
         code: Status of the call.
         field: Dotted path of the field at fault, "" if it is not about a field.
         message: Public text.
+        pushback_ms: When to try again; 0: nothing is said about that.
     """
 
     code: grpc.StatusCode
     field: str
     message: str
+    pushback_ms: int = 0
 
     def to_error(self) -> RequestError:
         """Return the error of one item."""
         return RequestError(code=self.code.value[0], field=self.field, message=self.message)
 
     async def abort(self, context: "grpc.aio.ServicerContext[Any, Any]") -> NoReturn:
-        """End the call with this status; the field is also in the trailing metadata."""
+        """End the call with this status; field and pushback are also in the trailers."""
         metadata = ((FIELD_METADATA, self.field),) if self.field else ()
+        if self.pushback_ms:
+            metadata = (*metadata, (PUSHBACK_METADATA, str(self.pushback_ms)))
         await context.abort(self.code, self.message, metadata)
 
 
@@ -73,6 +80,10 @@ WRONG_SHARD: Final = Refusal(
 JOURNAL_AWAY: Final = Refusal(grpc.StatusCode.UNAVAILABLE, "", "the journal cannot be written")
 NO_DIRECTIVES: Final = Refusal(
     grpc.StatusCode.UNIMPLEMENTED, "", "this release issues no directives"
+)
+NOT_YOURS: Final = Refusal(grpc.StatusCode.PERMISSION_DENIED, "", ObjectDeniedError.public_text)
+TOO_MANY_CALLS: Final = Refusal(
+    grpc.StatusCode.RESOURCE_EXHAUSTED, "", RateLimitedError.public_text
 )
 INTERNAL: Final = Refusal(grpc.StatusCode.INTERNAL, "", "internal error")
 

@@ -19,6 +19,7 @@ from server.record.paging import decode_token, encode_token, page_size
 from server.record.pool import connection
 from server.record.reference import AccountRepository
 from server.record.risk_configurations import KIND, RiskConfigurationRepository
+from server.security.caller import current_call
 from server.services.writing import UNCHANGED, UPDATED, Parts
 
 
@@ -98,12 +99,16 @@ class RiskConfigService(risk_config_pb2_grpc.RiskConfigServiceServicer):
     async def ListRiskConfigurations(
         self, request: pb.ListRiskConfigurationsRequest, context: Any
     ) -> pb.ListRiskConfigurationsResponse:
-        """Return a page of configurations."""
+        """Return a page of the configurations of accounts that the caller may use."""
         limit = page_size(request.page_size)
         after = decode_token(request.page_token, 2)
         async with connection(self._parts.pool) as database:
             found = await self._configurations.page(
-                database, account_id=request.account_id, after=after, limit=limit
+                database,
+                account_id=request.account_id,
+                after=after,
+                limit=limit,
+                among=current_call().caller.accounts,
             )
         last = found[-1].configuration if len(found) == limit else None
         return pb.ListRiskConfigurationsResponse(

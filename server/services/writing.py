@@ -14,10 +14,15 @@ UNCHANGED: Final = admin_pb2.CHANGE_OUTCOME_UNCHANGED
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Where services read and write, and whom they wake after a commit."""
+    """Where services read and write, and whom they wake after a commit.
+
+    Attributes:
+        redis_url: Where engines say what they run; empty: nowhere.
+    """
 
     pool: Pool
     publisher: Publisher
+    redis_url: str = ""
 
 
 def outcome_word(outcome: admin_pb2.ChangeOutcome) -> str:

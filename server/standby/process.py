@@ -20,6 +20,7 @@ from server.engine_start import Started
 from server.errors import RiskgateError
 from server.loaders.redis_epoch import RedisEpoch
 from server.loaders.redis_journal import RedisJournal
+from server.security.feed_seal import FeedSeal
 from server.settings import Settings
 from server.shards import JOURNAL_FOLDER, SNAPSHOT_FOLDER, Shard
 from server.snapshots import newest_snapshot
@@ -68,12 +69,12 @@ def run_standby(settings: Settings, primary: Path | None) -> None:
     run_engine(settings, hand_over)
 
 
-def _open_receiver(settings: Settings, replica: Path, shard: Shard) -> Receiver:
+def _open_receiver(settings: Settings, replica: Path, shard: Shard, seal: FeedSeal) -> Receiver:
     snapshot = newest_snapshot(shard.folder(replica, SNAPSHOT_FOLDER))
     copy = JournalCopy(
         shard.folder(replica, JOURNAL_FOLDER), after=snapshot[1].entry_number if snapshot else 0
     )
-    return Receiver(RedisJournal(settings.redis_url_text(), shard), copy)
+    return Receiver(RedisJournal(settings.redis_url_text(), shard, seal), copy)
 
 
 class StandbyProcess:
@@ -86,8 +87,11 @@ class StandbyProcess:
         self._stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._ask_to_stop)
-        self._epochs = RedisEpoch(settings.redis_url_text(), shard)
-        self._receiver = None if primary else _open_receiver(settings, self._primary, shard)
+        keys = settings.data_dir / "keys"
+        # The engine that we become reads it there.
+        seal = FeedSeal.share(primary / "keys", keys) if primary else FeedSeal.load(keys)
+        self._epochs = RedisEpoch(settings.redis_url_text(), shard, seal)
+        self._receiver = None if primary else _open_receiver(settings, self._primary, shard, seal)
         self._standby = Standby(settings, self._primary, self._epochs, self._receiver)
         path = socket_path(settings.data_dir, shard)
         self._port = PromotionPort(path)

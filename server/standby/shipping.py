@@ -12,6 +12,7 @@ from typing import Final
 
 from server.errors import UnavailableError
 from server.loaders.redis_journal import RedisJournal
+from server.security.feed_seal import FeedSeal
 from server.settings import Settings
 from server.shards import JOURNAL_FOLDER, Shard
 from server.standby.journal_stream import Shipper, Window
@@ -29,7 +30,7 @@ def run_shipping(settings: Settings) -> None:
     """Ship until SIGTERM or SIGINT; an absent Redis is waited for.
 
     Raises:
-        ConfigurationError: No Redis is named.
+        ConfigurationError: No Redis is named, or there is no key of the feed.
         JournalError: The journal is damaged, or the stream is another one's.
     """
     shard = Shard.parse(settings.shard)
@@ -40,7 +41,7 @@ def run_shipping(settings: Settings) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, ask_to_stop)
-    sink = RedisJournal(settings.redis_url_text(), shard)
+    sink = RedisJournal(settings.redis_url_text(), shard, FeedSeal.load(settings.data_dir / "keys"))
     folder = shard.folder(settings.data_dir, JOURNAL_FOLDER)
     report = Report(shard.folder(settings.data_dir / RUN_FOLDER, "shipping").with_suffix(".json"))
     shipper: Shipper | None = None

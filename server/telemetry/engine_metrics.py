@@ -24,7 +24,7 @@ from server.errors import UnavailableError
 from server.hotpath.lane.lane_record import LATENCY_BOUNDS_NS
 from server.hotpath.layout import HEARTBEAT_DEGRADED_NS, HEARTBEAT_REFUSE_NS, SECOND_NS
 from server.intake import Intake
-from server.loaders.model_loader import ModelLoader
+from server.loaders.activations import Activations
 from server.loaders.redis_state import RedisStateLoader
 from server.settings import split_address
 from server.telemetry.decision_counts import DecisionCounts
@@ -40,19 +40,20 @@ class EngineMetrics(Collector):
         intake: Intake,
         port: DecisionPort,
         feed: RedisStateLoader,
-        models: ModelLoader,
+        activations: Activations,
     ) -> None:
         self._engine = engine
         self._intake = intake
         self._port = port
         self._feed = feed
-        self._models = models
+        self._activations = activations
 
     def collect(self) -> Iterable[Metric]:
         """Return all metrics as they are now."""
         yield from self._decisions()
         yield from self._state()
         yield from self._changes()
+        yield from self._read_activations()
         yield from self._port.read_metrics()
         yield from read_journal_metrics(self._engine.journal[0])
 
@@ -105,10 +106,32 @@ class EngineMetrics(Collector):
             ("feed_loads", "Whole loads of the state.", self._feed.loads),
             ("feed_dropped", "Malformed entries of the feed.", self._feed.dropped),
             ("feed_outages", "Failed calls to Redis.", self._feed.outages),
-            ("models_loaded", "Models loaded.", self._models.loaded),
-            ("models_refused", "Models refused.", self._models.refused),
+            ("models_loaded", "Models loaded.", self._activations.models.loaded),
+            (
+                "models_switched",
+                "Changes of the model handed on.",
+                self._activations.models.switched,
+            ),
         ):
             yield CounterMetricFamily(f"riskgate_{name}", text, value=count)
+
+    def _read_activations(self) -> Iterable[Metric]:
+        activations = self._activations
+        yield _gauge("proven", "1: it runs what the record says.", int(activations.is_proven))
+        yield _gauge("behind", "1: it will not soon, either.", int(activations.is_behind))
+        accepted = CounterMetricFamily(
+            "riskgate_activations_accepted", "Activations with a good proof.", labels=["purpose"]
+        )
+        refused = CounterMetricFamily(
+            "riskgate_activations_refused",
+            "Activations that were refused, by the error that says why.",
+            labels=["purpose", "reason"],
+        )
+        for wanted in activations.wanted:
+            accepted.add_metric([wanted.purpose], wanted.accepted)
+            for reason, count in list(wanted.refusals.items()):
+                refused.add_metric([wanted.purpose, reason], count)
+        yield from (accepted, refused)
 
     def _mode(self, heartbeat_age_ns: float) -> int:
         engine = self._engine.state.engine[0]

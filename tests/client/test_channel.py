@@ -46,6 +46,7 @@ def test_connect_when_no_stack_runs_then_the_error_says_how_to_start_one(
 def test_connect_when_the_environment_names_the_directory_then_it_is_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "state.json").write_text('{"decision_address": "127.0.0.1:7001"}')
+    state = {"decision_address": "127.0.0.1:7001", "control_address": "127.0.0.1:7002"}
+    (tmp_path / "state.json").write_text(json.dumps(state))
     monkeypatch.setenv("RISKGATE_DATA_DIR", str(tmp_path))
     riskgate.connect().close()

@@ -12,7 +12,7 @@ import grpc
 import pytest
 
 import riskgate
-from riskgate.channel import read_address, read_decision_addresses
+from riskgate.channel import RunningStack, read_address
 from riskgate.shards import find_shard
 from riskgate.streams import WAITING_MAX
 from riskgate.v1 import decision_pb2 as pb
@@ -280,7 +280,7 @@ def test_connect_when_a_stack_has_several_engines_then_all_are_known(
         "control_address": "127.0.0.1:7002",
     }
     (tmp_path / "state.json").write_text(json.dumps(state))
-    assert read_decision_addresses(tmp_path) == addresses(gates)
+    assert RunningStack.read(tmp_path).decision == addresses(gates)
     assert read_address("decision", tmp_path) == addresses(gates)[0]
     assert read_address("control", tmp_path) == "127.0.0.1:7002"
     with riskgate.connect(tmp_path, deadline_s=5) as client:

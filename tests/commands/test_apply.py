@@ -66,6 +66,9 @@ market:
 """
 
 
+APPLY = ("apply", "--reason", "test", "-f")
+
+
 class Stack:
     """A control process and the command line that talks to it."""
 
@@ -109,15 +112,24 @@ def stack(
 def test_apply_when_done_twice_then_the_second_changes_nothing(stack: Stack) -> None:
     file = stack.folder / "sample.yaml"
     file.write_text(FILE)
-    first = stack.json("apply", "-f", str(file))
+    first = stack.json(*APPLY, str(file))
     assert (first["created"], first["updated"], first["unchanged"]) == (8, 0, 0)
-    second = stack.json("apply", "-f", str(file))
+    second = stack.json(*APPLY, str(file))
     assert (second["created"], second["updated"], second["unchanged"]) == (0, 0, 8)
     assert second["state_version"] == first["state_version"] == 6
     file.write_text(FILE.replace("max_lot: 100,", "max_lot: 50,").replace("87.5", "80"))
-    third = stack.json("apply", "-f", str(file))
+    third = stack.json(*APPLY, str(file))
     changed = [each["kind"] for each in third["entries"] if each["outcome"] == "updated"]
     assert changed == ["instrument", "provider"]
+
+
+def test_apply_when_there_is_no_reason_then_nothing_is_applied(stack: Stack) -> None:
+    file = stack.folder / "unjustified.yaml"
+    file.write_text(FILE.replace("user_67890", "user_of_nobody"))
+    refused = stack.run("apply", "-f", str(file))
+    assert refused.returncode == 1
+    assert "--reason: is required: the file has risk_configurations" in refused.stderr
+    assert "user_of_nobody" not in stack.run("get", "providers").stdout
 
 
 def test_get_when_asked_then_shows_the_record(stack: Stack) -> None:
@@ -136,7 +148,7 @@ def test_get_when_asked_then_shows_the_record(stack: Stack) -> None:
 def test_apply_when_server_refuses_then_names_the_place_in_the_file(stack: Stack) -> None:
     file = stack.folder / "bad.yaml"
     file.write_text(FILE.replace("pip_size: 0.0001", "pip_size: 0.000015"))
-    refused = stack.run("apply", "-f", str(file))
+    refused = stack.run(*APPLY, str(file))
     assert refused.returncode == 1
     assert "instruments[0]: invalid field: instrument.pip_size" in refused.stderr
 

@@ -27,6 +27,7 @@ def test_demo_when_run_then_every_order_gets_a_decision_and_all_ends_flat(
         timeout=600,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "INSECURE: the demo serves without TLS" in done.stdout
     assert "all positions are flat again" in done.stdout
     kind = "recorded data" if recorded else "simulated market"
     assert kind in done.stdout

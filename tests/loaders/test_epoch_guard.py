@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from server import feed
-from server.errors import JournalFencedError, UnavailableError
+from server.errors import JournalFencedError
 from server.journal.active_epoch import ActiveEpoch
 from server.journal.fencing import Fence, claim, read_fence, refuse_fenced
 from server.loaders.redis_epoch import RedisEpoch
 from server.loaders.redis_state import RedisStateLoader
 from server.shards import WHOLE, Shard
 from server.standby.epoch_guard import EngineFence, EpochGuard
-from tests.feed_harness import Publisher, Receiver, wait, wait_for_beat
+from tests.feed_harness import SEAL, Publisher, Receiver, wait, wait_for_beat
 from tests.small_engine import new_small_engine
 
 KEY = feed.epoch_key("0/1")
@@ -23,34 +23,66 @@ KEY = feed.epoch_key("0/1")
 
 @pytest.fixture
 def epochs(redis_url: str, client: Any) -> Iterator[RedisEpoch]:
-    made = RedisEpoch(redis_url, WHOLE)
+    made = RedisEpoch(redis_url, WHOLE, SEAL)
     yield made
     made.close()
 
 
+def name(redis_url: str, epoch: int) -> None:
+    """Name an epoch as another engine does."""
+    other = RedisEpoch(redis_url, WHOLE, SEAL)
+    other.raise_to(epoch)
+    other.close()
+
+
+def named(client: Any) -> int:
+    return int((client.get(KEY) or b"0").split(b" ")[0])
+
+
 def test_an_epoch_only_rises_and_belongs_to_one_shard(epochs: RedisEpoch, redis_url: str) -> None:
     assert [epochs.raise_to(epoch) for epoch in (3, 2, 10, 9)] == [3, 3, 10, 10]
-    other = RedisEpoch(redis_url, Shard(0, 2))
+    other = RedisEpoch(redis_url, Shard(0, 2), SEAL)
     assert other.raise_to(1) == 1
     other.close()
 
 
-def test_an_epoch_that_is_no_number_is_not_overwritten(epochs: RedisEpoch, client: Any) -> None:
-    client.set(KEY, "x")
-    with pytest.raises(UnavailableError):
-        epochs.raise_to(4)
-    assert client.get(KEY) == b"x"
+@pytest.mark.parametrize("value", [b"x", b"9", b"9 ", b"9 00", b"9 " + bytes(40).hex().encode()])
+def test_an_epoch_that_is_not_sealed_is_nobodys_word(
+    epochs: RedisEpoch, client: Any, value: bytes
+) -> None:
+    client.set(KEY, value)
+    assert epochs.raise_to(4) == 4
+    assert epochs.forged == 1
+    client.delete(KEY)
+    client.lpush(KEY, value)
+    assert epochs.raise_to(4) == 4
 
 
-def test_an_engine_that_finds_a_higher_epoch_is_fenced(epochs: RedisEpoch, client: Any) -> None:
+def test_an_epoch_of_another_shard_or_an_earlier_one_does_not_count(
+    epochs: RedisEpoch, redis_url: str, client: Any
+) -> None:
+    other = RedisEpoch(redis_url, Shard(1, 2), SEAL)
+    other.raise_to(9)
+    other.close()
+    assert epochs.raise_to(3) == 3
+    earlier = client.get(KEY)
+    client.set(KEY, client.get(feed.epoch_key("1/2")))
+    assert epochs.raise_to(5) == 5
+    client.set(KEY, earlier)
+    assert epochs.raise_to(4) == 5
+
+
+def test_an_engine_that_finds_a_higher_epoch_is_fenced(
+    epochs: RedisEpoch, redis_url: str, client: Any
+) -> None:
     fenced: list[int] = []
     guard = EpochGuard(epochs, 5, fenced.append)
     guard.start()
     wait(lambda: guard.is_named)
-    assert (client.get(KEY), fenced) == (b"5", [])
+    assert (named(client), fenced) == (5, [])
     client.delete(KEY)  # what Redis has forgotten is named again
-    wait(lambda: client.get(KEY) == b"5")
-    client.set(KEY, 7)
+    wait(lambda: named(client) == 5)
+    name(redis_url, 7)
     wait(lambda: bool(fenced))
     guard.stop()
     assert set(fenced) == {7}
@@ -59,7 +91,7 @@ def test_an_engine_that_finds_a_higher_epoch_is_fenced(epochs: RedisEpoch, clien
 def test_an_engine_says_once_that_its_epoch_cannot_be_checked(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    epochs = RedisEpoch(f"unix://{tmp_path}/nobody.sock", WHOLE)
+    epochs = RedisEpoch(f"unix://{tmp_path}/nobody.sock", WHOLE, SEAL)
     guard = EpochGuard(epochs, 5, lambda _: None)
     guard.start()
     wait(lambda: bool(caplog.records))
@@ -74,12 +106,12 @@ def test_no_heartbeat_from_after_the_takeover_reaches_the_engine(
 ) -> None:
     # Not started: its thread is the slower way.
     guard = EpochGuard(epochs, 5, lambda _: None)
-    loader = RedisStateLoader(redis_url, receiver, block_ms=50, may_beat=guard.may_beat)
+    loader = RedisStateLoader(redis_url, receiver, SEAL, block_ms=50, may_beat=guard.may_beat)
     publisher.rebuild()
     loader.start()
     wait(lambda: loader.is_current)
     wait_for_beat(publisher, receiver)
-    client.set(KEY, 6)
+    name(redis_url, 6)
     beats = receiver.beats()
     for _ in range(5):
         publisher.beat()

@@ -53,7 +53,11 @@ def _assert_equals_runtime(model: onnx.ModelProto, rows: np.ndarray | None = Non
 def test_lower_when_random_trees_then_equals_onnxruntime(mode: str, aggregate: str) -> None:
     for seed in range(5):
         attributes = build_random_trees(
-            np.random.default_rng([SEED, seed]), 5 + 7 * seed, 1 + 2 * seed, modes=(mode,)
+            np.random.default_rng([SEED, seed]),
+            5 + 7 * seed,
+            1 + 2 * seed,
+            modes=(mode,),
+            features=range(FEATURE_COUNT),
         )
         attributes |= {"aggregate_function": aggregate, "base_values": [0.5, -1.25]}
         _assert_equals_runtime(build_tree_model(attributes))
@@ -65,7 +69,9 @@ def test_lower_when_leaves_carry_either_target_then_equals_onnxruntime(
 ) -> None:
     rng = np.random.default_rng(SEED)
     modes = ("BRANCH_LEQ", "BRANCH_LT", "BRANCH_GT", "BRANCH_GTE")
-    attributes = build_random_trees(rng, 30, 5, modes=modes, targets=targets)
+    attributes = build_random_trees(
+        rng, 30, 5, modes=modes, targets=targets, features=range(FEATURE_COUNT)
+    )
     _assert_equals_runtime(build_tree_model(attributes))
 
 

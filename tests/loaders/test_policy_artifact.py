@@ -14,7 +14,8 @@ from server.loaders.policy_artifact import verify_policy
 from server.loaders.policy_release import build_policy_release
 from server.policy import DEFAULT_POLICY, canonical_bytes, policy_row
 from server.security.canonical import decode_canonical, encode_canonical
-from server.security.keys import TrustSet, ensure_development_keys, load_trust_set
+from server.security.keys import TrustSet, ensure_development_keys
+from server.security.trust_set import load_trust_set
 from server.trust_errors import (
     ArtifactEnvelopeNotCanonicalError,
     ArtifactError,
@@ -45,7 +46,7 @@ def key(keys_dir: Path) -> Ed25519PrivateKey:
 
 @pytest.fixture(scope="module")
 def trust(keys_dir: Path) -> TrustSet:
-    return load_trust_set(keys_dir / "trust.json")
+    return load_trust_set(keys_dir)
 
 
 def seal(
@@ -74,7 +75,7 @@ def test_verify_when_sound_then_gives_the_policy_and_its_row_has_the_digest_of_t
     verified = verify_policy(files, trust)
     assert verified.policy == DEFAULT_POLICY
     assert verified.digest == sha256(files["manifest.json"]).hexdigest()
-    assert (verified.manifest.version, verified.author.name) == ("1.0.0", "development author")
+    assert (verified.manifest.version, verified.author.person) == ("1.0.0", "development-author")
     row = policy_row(verified.policy)
     assert row["digest"].tobytes() == sha256(files["policy.json"]).digest()
     store = ArtifactStore(tmp_path)

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import redis
 
-from riskgate.v1 import reference_pb2
+from riskgate.v1 import admin_pb2, reference_pb2
 from server import feed
 from server.addresses import resolve_port
 from server.embedded.binaries import find_redis
@@ -24,9 +24,11 @@ from server.embedded.process import start_process, stop_process
 from server.loaders.redis_state import RedisStateLoader
 from server.settings import split_address
 from tests.control_harness import Control, play, put_account
-from tests.feed_harness import Publisher, Receiver, rate_rows, wait, wait_for_beat
+from tests.feed_harness import SEAL, Publisher, Receiver, rate_rows, wait, wait_for_beat
 
 RATE_KEYS = ("EUR/USD", "EUR/GBP", "EUR/CHF", "EUR/JPY")
+
+CLOSED = admin_pb2.ChangeNote(reason="closed")
 
 
 class Server:
@@ -101,7 +103,7 @@ def pair() -> Iterator[Pair]:
 
 @pytest.fixture
 def loader(pair: Pair, receiver: Receiver) -> Iterator[RedisStateLoader]:
-    made = RedisStateLoader(pair.url, receiver, block_ms=50)
+    made = RedisStateLoader(pair.url, receiver, SEAL, block_ms=50)
     yield made
     made.stop()
 
@@ -116,7 +118,9 @@ def test_promote_when_the_replica_is_behind_then_the_engine_waits_until_it_is_re
         await parts.published(2)
         await asyncio.to_thread(wait, lambda: pair.new.version() == 2)
         pair.cut()
-        await parts.reference.DeleteAccount(reference_pb2.DeleteAccountRequest(account_id="gone"))
+        await parts.reference.DeleteAccount(
+            reference_pb2.DeleteAccountRequest(account_id="gone", note=CLOSED)
+        )
         await put_account(parts, "kept", equity=77)
         await parts.published(4)
         generation = int(await parts.redis.get(feed.GENERATION_KEY) or 0)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from riskgate.v1 import reference_pb2, state_pb2
+from riskgate.v1 import admin_pb2, reference_pb2, state_pb2
 from server import feed
 from server.changes import model_rows, state_change
 from server.intake import Intake
@@ -17,11 +17,13 @@ from server.loaders.redis_state import RedisStateLoader
 from tests.control_harness import Control, play, put_account
 from tests.feed_harness import (
     RATE,
+    SEAL,
     Publisher,
     Receiver,
     account_rows,
     malformed,
     rate_rows,
+    sealed,
     wait,
     wait_for_beat,
 )
@@ -31,11 +33,13 @@ ACCOUNT = state_pb2.CHANGE_KIND_ACCOUNT
 MARKET = state_pb2.CHANGE_KIND_MARKET
 MODEL = state_pb2.CHANGE_KIND_MODEL
 
+CLOSED = admin_pb2.ChangeNote(reason="closed")
+
 
 @contextmanager
 def recovered(url: str, receiver: Receiver, version: int) -> Iterator[RedisStateLoader]:
     """Run the feed of an engine that has everything up to a version."""
-    loader = RedisStateLoader(url, receiver, block_ms=50, known_version=version)
+    loader = RedisStateLoader(url, receiver, SEAL, block_ms=50, known_version=version)
     loader.start()
     try:
         yield loader
@@ -111,7 +115,7 @@ def test_load_when_entities_are_known_then_time_zones_model_and_measurements_com
     publisher.change(ACCOUNT, "A", account_rows("Europe/London"))
     publisher.change(ACCOUNT, "B", account_rows("Asia/Tokyo"))
     publisher.change(MODEL, "slippage", model_rows("slippage", bytes(range(32)), "1.0.0", 4))
-    measured = state_change(RATE, "EUR/USD", rate_rows()).SerializeToString()
+    measured = sealed(state_change(RATE, "EUR/USD", rate_rows()))
     publisher.entities["6:EUR/USD"] = measured
     publisher.rebuild()
     with recovered(redis_url, receiver, publisher.version) as loader:
@@ -143,7 +147,7 @@ def test_load_when_redis_is_behind_the_engine_then_it_waits_and_then_takes_every
         assert loader.version == 4
 
 
-def test_load_when_something_was_damaged_then_the_next_load_takes_everything(
+def test_load_when_something_is_damaged_then_nothing_is_taken_and_a_rebuild_is_asked_for(
     publisher: Publisher, redis_url: str, receiver: Receiver
 ) -> None:
     publisher.change(RATE, "EUR/USD", rate_rows())
@@ -151,15 +155,14 @@ def test_load_when_something_was_damaged_then_the_next_load_takes_everything(
     publisher.entities["6:EUR/GBP"] = malformed()["short row"]
     publisher.rebuild()
     with recovered(redis_url, receiver, 0) as loader:
-        wait(lambda: loader.is_current)
-        assert names(receiver) == ["EUR/USD"]
+        wait(lambda: publisher.client.get(feed.DOUBT_KEY) is not None)
+        assert loader.forged > 0
+        assert not loader.is_current
+        assert receiver.changes == []
         publisher.entities["6:EUR/GBP"] = good
         publisher.rebuild()
-        wait(lambda: loader.loads == 2)
-        assert sorted(names(receiver)) == ["EUR/GBP", "EUR/USD", "EUR/USD"]
-        publisher.rebuild()
-        wait(lambda: loader.loads == 3)
-        assert len(names(receiver)) == 3
+        wait(lambda: loader.is_current)
+        assert sorted(names(receiver)) == ["EUR/GBP", "EUR/USD"]
 
 
 class StoppingReceiver(Receiver):
@@ -218,7 +221,9 @@ def test_recovery_when_the_record_was_changed_and_redis_emptied_then_the_engine_
             await put_account(parts, account_id)
         await parts.published(3)
         # The engine ends here, with version 3.
-        await parts.reference.DeleteAccount(reference_pb2.DeleteAccountRequest(account_id="gone"))
+        await parts.reference.DeleteAccount(
+            reference_pb2.DeleteAccountRequest(account_id="gone", note=CLOSED)
+        )
         await put_account(parts, "changed", equity=77)
         await put_account(parts, "new")
         await parts.published(6)

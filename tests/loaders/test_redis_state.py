@@ -17,11 +17,13 @@ from server.hotpath import layout
 from server.loaders.redis_state import RedisStateLoader
 from tests.feed_harness import (
     RATE,
+    SEAL,
     Publisher,
     Receiver,
     account_rows,
     malformed,
     rate_rows,
+    sealed,
     wait,
     wait_for_beat,
 )
@@ -34,7 +36,7 @@ MODEL = state_pb2.CHANGE_KIND_MODEL
 
 @pytest.fixture
 def loader(redis_url: str, receiver: Receiver) -> Iterator[RedisStateLoader]:
-    started = RedisStateLoader(redis_url, receiver, block_ms=50)
+    started = RedisStateLoader(redis_url, receiver, SEAL, block_ms=50)
     started.start()
     yield started
     started.stop()
@@ -67,7 +69,7 @@ def test_load_when_kinds_depend_on_each_other_then_they_come_in_order(
     publisher.change(ACCOUNT, "A", account_rows("Europe/London"))
     publisher.change(ACCOUNT, "gone", b"")
     publisher.rebuild()
-    loader = RedisStateLoader(redis_url, receiver)
+    loader = RedisStateLoader(redis_url, receiver, SEAL)
     loader.start()
     try:
         wait(lambda: loader.is_current)
@@ -163,7 +165,7 @@ def test_follow_when_rebuilt_under_a_new_generation_then_old_entries_are_not_app
     publisher.publish()
     wait(lambda: receiver.versions() == [1])
     old_generation = publisher.generation
-    forged = state_change(RATE, "EUR/OLD", rate_rows(), version=2).SerializeToString()
+    forged = sealed(state_change(RATE, "EUR/OLD", rate_rows(), version=2), 1)
     publisher.rebuild()
     wait(lambda: loader.loads == 2)
     publisher.add(2, forged, generation=old_generation)
@@ -183,9 +185,7 @@ def test_load_when_redis_went_back_in_time_then_it_waits_instead_of_going_back(
         publisher.publish()
     wait(lambda: loader.version == 3)
     older = Publisher(publisher.client, generation=publisher.generation, version=1)
-    older.entities = {
-        "6:EUR/OLD": state_change(RATE, "EUR/OLD", rate_rows(), version=1).SerializeToString()
-    }
+    older.entities = {"6:EUR/OLD": sealed(state_change(RATE, "EUR/OLD", rate_rows(), version=1), 1)}
     older.rebuild()
     older.beat()
     wait(lambda: not loader.is_current)
@@ -223,7 +223,7 @@ def test_follow_when_entries_are_damaged_then_they_are_dropped_and_the_rest_goes
     publisher.client.xadd(
         feed.STREAM_KEY, {"generation": publisher.generation, "version": "-1", "change": b"x"}
     )
-    contradiction = state_change(RATE, "EUR/USD", rate_rows(), version=7).SerializeToString()
+    contradiction = sealed(state_change(RATE, "EUR/USD", rate_rows(), version=7))
     publisher.add(1, contradiction)
     publisher.publish()
     wait_for_beat(publisher, receiver)
@@ -240,7 +240,7 @@ def test_load_when_hash_fields_are_damaged_then_only_the_whole_ones_are_loaded(
     publisher.entities["6:EUR/GBP"] = good
     publisher.entities["nonsense"] = good
     publisher.rebuild()
-    loader = RedisStateLoader(redis_url, receiver)
+    loader = RedisStateLoader(redis_url, receiver, SEAL)
     loader.start()
     try:
         wait(lambda: loader.is_current)
@@ -277,7 +277,7 @@ def test_follow_when_redis_restarts_then_it_recovers_by_itself(tmp_path: Path) -
     service = EmbeddedRedis(_open_folder(tmp_path))
     service.start()
     receiver = Receiver()
-    loader = RedisStateLoader(service.url, receiver)
+    loader = RedisStateLoader(service.url, receiver, SEAL)
     client = redis.Redis.from_url(service.url, socket_timeout=5)
     try:
         loader.start()

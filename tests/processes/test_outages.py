@@ -49,7 +49,9 @@ _AWAY: Final = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
     with running_stack() as stack:
-        stack.answer("apply", "-f", str(Path(__file__).with_name("outages.yaml")))
+        stack.answer(
+            "apply", "--reason", "test", "-f", str(Path(__file__).with_name("outages.yaml"))
+        )
         yield stack
 
 
@@ -126,7 +128,7 @@ def test_decide_when_a_version_is_asked_for_then_waits_a_moment_and_no_longer(
     entry = {"provider_id": "channel_new", "provider_type": "channel_source"}
     path = tmp_path / "provider.yaml"
     path.write_text(yaml.safe_dump({"providers": [{**entry, "performance_score": 87.5}]}))
-    applied = stack.answer("apply", "-f", str(path))
+    applied = stack.answer("apply", "--reason", "test", "-f", str(path))
     assert applied["created"] == 1
     version = applied["state_version"]
     lots = lots_of(stack, provider_id="channel_new", min_state_version=version)
@@ -318,8 +320,10 @@ def _activate_model(stack: Stack, folder: Path) -> None:
     for name, content in build_artifact(key, build_tree_model(trees)).items():
         (folder / name).write_bytes(content)
     stack.answer("models push", str(folder))
-    stack.answer("models approve", "1.0.0", "--by", "somebody else")
-    stack.answer("models activate", "1.0.0")
+    why = ("--reason", "the same answer for every question")
+    stack.answer("models propose", "1.0.0", *why)
+    stack.answer("models approve", "1.0.0", "--as", "both", *why)
+    stack.answer("models activate", "1.0.0", *why)
 
 
 def _wait_for_model(gate: riskgate.Client) -> riskgate.DecideResponse:

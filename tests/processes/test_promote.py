@@ -23,6 +23,7 @@ from tests.faults.promises import (
 )
 from tests.faults.source import feeding
 from tests.faults.victim import victim_in
+from tests.feed_harness import SEAL
 from tests.standby_processes import (
     WAIT_S,
     Reserve,
@@ -144,7 +145,7 @@ def test_an_engine_without_a_journal_answers_nothing_more(tmp_path: Path, redis_
         victim_in(tmp_path / "primary", redis_url, durability="memory") as primary,
     ):
         primary.serve()
-        epochs = RedisEpoch(redis_url, WHOLE)
+        epochs = RedisEpoch(redis_url, WHOLE, SEAL)
         epochs.raise_to(9)
         epochs.close()
         assert wait_until(

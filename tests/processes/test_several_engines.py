@@ -32,7 +32,7 @@ def stack(
     with running_stack(f"--shards={COUNT}", f"--lane={request.param}") as stack:
         path = tmp_path_factory.mktemp("shards") / "accounts.yaml"
         path.write_text(yaml.safe_dump(entries()), encoding="utf-8")
-        stack.answer("apply", "-f", str(path))
+        stack.answer("apply", "--reason", "test", "-f", str(path))
         yield stack
 
 
@@ -116,7 +116,7 @@ def test_apply_when_there_are_two_engines_then_the_change_reaches_both(
     path = tmp_path / "provider.yaml"
     entry = {"provider_id": "channel_new", "provider_type": "channel_source"}
     path.write_text(yaml.safe_dump({"providers": [{**entry, "performance_score": 87.5}]}))
-    stack.answer("apply", "-f", str(path))
+    stack.answer("apply", "--reason", "test", "-f", str(path))
     wait_for_lots(stack, GOOD_PROVIDER_LOTS, provider_id="channel_new")
 
 

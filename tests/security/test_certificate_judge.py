@@ -19,8 +19,10 @@ from server.hotpath.lane.judging import (
     collect_nb,
 )
 from server.security.certificate_judge import CertificateJudge
+from server.security.grants import Grants
 from server.security.peer_certificate import Finding
 from tests.certificates import CLIENT_URI, DAY, Authority
+from tests.grant_records import grant_of, identity_of
 
 ANSWER_TIMEOUT_S: Final = 10.0
 
@@ -30,7 +32,8 @@ class Asker:
 
     def __init__(self) -> None:
         self.wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self.judge = CertificateJudge(lambda: os.eventfd_write(self.wake_fd, 1))
+        self.grants = Grants("riskgate")
+        self.judge = CertificateJudge(self.grants, lambda: os.eventfd_write(self.wake_fd, 1))
         self._judgement = np.zeros(1, JUDGEMENT)
 
     def ask(self, connection: int, der: bytes, serial: int = 1) -> int:
@@ -72,7 +75,11 @@ def authority() -> Authority:
 
 
 def text_of(judgement: Any) -> str:
-    return bytes(judgement["identity"]).rstrip(b"\0").decode()
+    return identity_of(int(judgement["grant"]))
+
+
+def trader(number: int) -> str:
+    return f"spiffe://riskgate/trader/desk-{number}"
 
 
 def test_judge_when_asked_by_the_lane_then_answers_and_wakes_it(
@@ -86,7 +93,7 @@ def test_judge_when_asked_by_the_lane_then_answers_and_wakes_it(
     assert judgement["verdict"] == ACCEPTED
     assert text_of(judgement) == CLIENT_URI
     end_s = int(issued.certificate.not_valid_after_utc.timestamp())
-    assert judgement["not_after_ns"] == end_s * 1_000_000_000
+    assert grant_of(judgement["grant"])["not_after_ns"] == end_s * 1_000_000_000
     assert asker.judge.findings == {Finding.ACCEPTED: 1}
 
 
@@ -100,7 +107,7 @@ def test_judge_when_a_good_one_is_followed_by_a_bad_one_then_nothing_of_it_is_le
     (bad,) = asker.wait(1)
     assert good["verdict"] == ACCEPTED
     assert bad["verdict"] == Finding.EXPIRED
-    assert (text_of(bad), bad["not_after_ns"]) == ("", 0)
+    assert bad["grant"] == 0
     assert "refused: expired" in caplog.text
 
 
@@ -131,7 +138,7 @@ def test_board_when_it_is_full_then_refuses_and_takes_again_after_a_judgement(
     asker: Asker, authority: Authority
 ) -> None:
     ders = [
-        authority.issue(names=[x509.UniformResourceIdentifier(f"desk:{number}")]).der
+        authority.issue(names=[x509.UniformResourceIdentifier(trader(number))]).der
         for number in range(4)
     ]
     for number in range(CELLS):
@@ -147,11 +154,11 @@ def test_board_when_it_is_full_then_refuses_and_takes_again_after_a_judgement(
     while (judgement := asker.collect()) is not None:
         rest.append(judgement)
     found = {int(each["connection"]): text_of(each) for each in [first, *rest]}
-    assert found == {number: f"desk:{number % 4}" for number in range(CELLS)}
+    assert found == {number: trader(number % 4) for number in range(CELLS)}
     assert asker.judge.judge_waiting() == 1
     last = asker.collect()
     assert last is not None
-    assert (last["connection"], text_of(last)) == (999, "desk:1")
+    assert (last["connection"], text_of(last)) == (999, trader(1))
     assert asker.judge.board.record["waiting"][0] == 0
 
 
@@ -176,7 +183,7 @@ def test_judge_when_many_ask_at_once_then_each_gets_its_own_answer(
 ) -> None:
     asker.judge.start()
     ders = [
-        authority.issue(names=[x509.UniformResourceIdentifier(f"desk:{number}")]).der
+        authority.issue(names=[x509.UniformResourceIdentifier(trader(number))]).der
         for number in range(8)
     ]
     answers: dict[int, str] = {}
@@ -189,4 +196,4 @@ def test_judge_when_many_ask_at_once_then_each_gets_its_own_answer(
         for judgement in asker.wait(1):
             assert judgement["serial"] == -judgement["connection"]
             answers[int(judgement["connection"])] = text_of(judgement)
-    assert answers == {number: f"desk:{number % 8}" for number in range(total)}
+    assert answers == {number: trader(number % 8) for number in range(total)}

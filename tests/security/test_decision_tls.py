@@ -5,6 +5,7 @@ import socket
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -391,10 +392,6 @@ def test_watch_when_a_file_changes_then_it_is_served_without_being_asked(
 
 def test_files_when_settings_name_none_then_there_is_no_tls(world: World) -> None:
     assert find_tls_files(load_settings()) is None
-    settings = load_settings(
-        lane="compiled",
-        tls_certificate=world.files.certificate,
-        tls_key=world.files.key,
-        tls_client_ca=world.ca,
-    )
+    files = {f"tls_{name}": path for name, path in asdict(world.mutual).items()}
+    settings = load_settings(lane="compiled", insecure_loopback=False, **files)
     assert find_tls_files(settings) == world.mutual

@@ -35,7 +35,7 @@ def _trust(*keys: Ed25519PrivateKey) -> TrustSet:
     for key in keys:
         raw = key.public_key().public_bytes_raw()
         entries[compute_keyid(raw)] = TrustedKey(
-            keyid=compute_keyid(raw), name="author", role="author", public_key_hex=raw.hex()
+            keyid=compute_keyid(raw), person="author", role="author", public_key_hex=raw.hex()
         )
     return TrustSet(version=1, keys=entries)
 
@@ -145,7 +145,7 @@ def test_verify_when_signature_does_not_cover_the_payload_then_refused(
     ],
 )
 def test_verify_when_payload_is_no_release_then_refused(changes: dict[str, Any]) -> None:
-    with pytest.raises(ArtifactSignatureInvalidError, match="no release statement"):
+    with pytest.raises(ArtifactSignatureInvalidError, match="no ReleaseStatement"):
         verify_release(sign_statement(RELEASE | changes, KEY), TRUST)
 
 

@@ -1,10 +1,8 @@
-"""Development keys and the trust set."""
+"""Development keys: made once, whole, and never replaced."""
 
-import json
 import stat
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -14,127 +12,146 @@ from cryptography.hazmat.primitives.serialization import (
     NoEncryption,
     PrivateFormat,
     load_pem_private_key,
-    load_pem_public_key,
 )
 
-from server.security.keys import compute_keyid, ensure_development_keys, load_trust_set
+from server.security.keys import (
+    compute_keyid,
+    ensure_checkpoint_key,
+    ensure_development_keys,
+    ensure_witness_key,
+    load_private_key,
+    load_public_key,
+)
+from server.security.trust_files import trust_file
+from server.security.trust_set import load_trust_set
 from server.trust_errors import TrustSetInvalidError
 
-Document = dict[str, Any]
+PRIVATE_FILES = {
+    "author.pem",
+    "approver-risk.pem",
+    "approver-technology.pem",
+    "control.pem",
+    "root.pem",
+    "witness.pem",
+}
+SEATS = {
+    "author.pem": ("development-author", "author", ""),
+    "approver-risk.pem": ("development-risk", "approver", "risk"),
+    "approver-technology.pem": ("development-technology", "approver", "technology"),
+    "control.pem": ("development-control", "control", ""),
+    "root.pem": ("development-root", "root", ""),
+}
 
 
-def _entry(name: str) -> Document:
-    raw = Ed25519PrivateKey.generate().public_key().public_bytes_raw()
-    return {
-        "keyid": compute_keyid(raw),
-        "name": name,
-        "role": "author",
-        "public_key_hex": raw.hex(),
-    }
+def _files(keys_dir: Path) -> dict[str, bytes]:
+    paths = [path for path in keys_dir.rglob("*") if path.is_file()]
+    return {str(path.relative_to(keys_dir)): path.read_bytes() for path in paths}
 
 
 def test_ensure_keys_when_directory_is_new_then_files_fit_together(tmp_path: Path) -> None:
     keys_dir = tmp_path / "keys"
     ensure_development_keys(keys_dir)
-    private_path = keys_dir / "author.pem"
-    assert stat.S_IMODE(private_path.stat().st_mode) == 0o600
-    assert stat.S_IMODE(keys_dir.stat().st_mode) == 0o700
-    private = load_pem_private_key(private_path.read_bytes(), password=None)
-    assert isinstance(private, Ed25519PrivateKey)
-    assert b"BEGIN PRIVATE KEY" in private_path.read_bytes()
-    assert load_pem_public_key((keys_dir / "author.pub.pem").read_bytes()) == private.public_key()
-    trust = load_trust_set(keys_dir / "trust.json")
-    raw = private.public_key().public_bytes_raw()
-    assert trust.keys[compute_keyid(raw)].public_key_hex == raw.hex()
-    assert {path.name for path in keys_dir.iterdir()} == {
-        "author.pem",
+    assert set(_files(keys_dir)) == PRIVATE_FILES | {
         "author.pub.pem",
-        "trust.json",
+        "witness.pub.pem",
+        "trust.pin",
+        "trust/1.trust.json",
     }
+    assert stat.S_IMODE(keys_dir.stat().st_mode) == 0o700
+    for name in PRIVATE_FILES:
+        assert stat.S_IMODE((keys_dir / name).stat().st_mode) == 0o600
+    trust = load_trust_set(keys_dir)
+    assert (trust.version, trust.root_threshold, len(trust.keys)) == (1, 1, len(SEATS))
+    for name, seat in SEATS.items():
+        raw = load_private_key(keys_dir / name).public_key().public_bytes_raw()
+        key = trust.keys[compute_keyid(raw)]
+        assert (key.person, key.role, key.group) == seat
+        assert key.public_key_hex == raw.hex()
+    for name in ("author", "witness"):
+        public = load_public_key(keys_dir / f"{name}.pub.pem")
+        assert public == load_private_key(keys_dir / f"{name}.pem").public_key()
+
+
+def test_ensure_keys_when_made_then_any_tool_can_read_them(tmp_path: Path) -> None:
+    ensure_development_keys(tmp_path)
+    pem = (tmp_path / "author.pem").read_bytes()
+    assert b"BEGIN PRIVATE KEY" in pem
+    assert isinstance(load_pem_private_key(pem, password=None), Ed25519PrivateKey)
 
 
 def test_ensure_keys_when_called_again_then_nothing_changes(tmp_path: Path) -> None:
     ensure_development_keys(tmp_path)
-    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    load_trust_set(tmp_path)
+    before = _files(tmp_path)
     ensure_development_keys(tmp_path)
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert _files(tmp_path) == before
 
 
-def test_ensure_keys_when_interrupted_then_completed_for_the_same_key(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "lost",
+    [
+        ("author.pub.pem",),
+        ("witness.pub.pem",),
+        ("trust/1.trust.json",),
+        ("trust/1.trust.json", "trust.pin"),
+        ("trust/1.trust.json", "author.pub.pem"),
+    ],
+)
+def test_ensure_keys_when_interrupted_then_completed_for_the_same_keys(
+    tmp_path: Path, lost: tuple[str, ...]
+) -> None:
     ensure_development_keys(tmp_path)
-    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    (tmp_path / "trust.json").unlink()
-    (tmp_path / "author.pub.pem").unlink()
+    before = _files(tmp_path)
+    for name in lost:
+        (tmp_path / name).unlink()
     ensure_development_keys(tmp_path)
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert _files(tmp_path) == before
+
+
+def test_ensure_keys_when_people_have_taken_theirs_away_then_no_other_is_made(
+    tmp_path: Path,
+) -> None:
+    ensure_development_keys(tmp_path)
+    for name in PRIVATE_FILES - {"witness.pem"}:
+        (tmp_path / name).unlink()
+    before = _files(tmp_path)
+    ensure_development_keys(tmp_path)
+    assert _files(tmp_path) == before
+    assert trust_file(tmp_path, 1).exists()
+
+
+def test_ensure_keys_when_a_key_was_lost_before_the_trust_set_was_written_then_pin_refuses(
+    tmp_path: Path,
+) -> None:
+    ensure_development_keys(tmp_path)
+    trust_file(tmp_path, 1).unlink()
+    (tmp_path / "root.pem").unlink()
+    ensure_development_keys(tmp_path)
+    with pytest.raises(TrustSetInvalidError, match="fingerprint"):
+        load_trust_set(tmp_path)
 
 
 def test_ensure_keys_when_private_key_is_foreign_then_refused(tmp_path: Path) -> None:
     rsa = generate_private_key(public_exponent=65537, key_size=2048)
     pem = rsa.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    for content in (pem, b"nonsense"):
-        (tmp_path / "author.pem").write_bytes(content)
-        with pytest.raises(TrustSetInvalidError):
-            ensure_development_keys(tmp_path)
+    for name in PRIVATE_FILES:
+        for number, content in enumerate((pem, b"nonsense")):
+            keys_dir = tmp_path / f"{name}-{number}"
+            keys_dir.mkdir()
+            (keys_dir / name).write_bytes(content)
+            with pytest.raises(TrustSetInvalidError):
+                ensure_development_keys(keys_dir)
+            assert not trust_file(keys_dir, 1).exists()
 
 
-def _repeat_key_under_other_id(document: Document) -> None:
-    document["keys"].append(document["keys"][0] | {"keyid": "0" * 64, "name": "alias"})
-
-
-def _change(place: str, value: Any) -> Callable[[Document], None]:
-    return lambda document: document["keys"][0].__setitem__(place, value)
-
-
-@pytest.mark.parametrize(
-    ("change", "reason"),
-    [
-        (lambda document: document["keys"].append(document["keys"][0]), "listed twice"),
-        (
-            lambda document: document["keys"].append(document["keys"][0] | {"name": "other"}),
-            "listed twice",
-        ),
-        (_repeat_key_under_other_id, "does not belong"),
-        (_change("keyid", "ab" * 32), "does not belong"),
-        (_change("public_key_hex", "ab" * 32), "does not belong"),
-        (_change("public_key_hex", "AB" * 32), "match pattern"),
-        (_change("public_key_hex", "ab"), "match pattern"),
-        (_change("role", "approver"), "author"),
-        (_change("team", "risk"), "not permitted"),
-        (_change("name", ""), "at least 1"),
-        (lambda document: document.__setitem__("comment", "x"), "not permitted"),
-        (lambda document: document.__setitem__("version", "1"), "integer"),
-        (lambda document: document.__setitem__("version", 0), "greater than"),
-        (lambda document: document.__delitem__("version"), "required"),
-        (lambda document: document.__setitem__("keys", []), "at least 1"),
-    ],
-)
-def test_load_when_trust_set_breaks_a_rule_then_refused(
-    tmp_path: Path, change: Callable[[Document], None], reason: str
+@pytest.mark.parametrize("ensure", [ensure_checkpoint_key, ensure_witness_key])
+def test_ensure_pair_when_the_public_half_is_of_another_key_then_refused(
+    tmp_path: Path, ensure: Callable[[Path], Ed25519PrivateKey]
 ) -> None:
-    path = tmp_path / "trust.json"
-    document: Document = {"version": 1, "keys": [_entry("first"), _entry("second")]}
-    path.write_text(json.dumps(document))
-    assert len(load_trust_set(path).keys) == 2
-    change(document)
-    path.write_text(json.dumps(document))
-    with pytest.raises(TrustSetInvalidError, match=reason):
-        load_trust_set(path)
-
-
-def test_load_when_file_is_damaged_then_refused(tmp_path: Path) -> None:
-    path = tmp_path / "trust.json"
-    with pytest.raises(TrustSetInvalidError, match="cannot read"):
-        load_trust_set(path)
-    good = json.dumps({"version": 1, "keys": [_entry("first")]})
-    for text in (
-        "",
-        "[]",
-        good[:-1],
-        good.replace('"version": 1', '"version": 1, "version": 1'),
-        "[" * 100_000,
-        " " * (2 << 20),
-    ):
-        path.write_text(text)
-        with pytest.raises(TrustSetInvalidError):
-            load_trust_set(path)
+    for folder in ("one", "other"):
+        key = ensure(tmp_path / folder)
+        assert ensure(tmp_path / folder).public_key() == key.public_key()
+    (public,) = (tmp_path / "one").glob("*.pub.pem")
+    public.write_bytes((tmp_path / "other" / public.name).read_bytes())
+    with pytest.raises(TrustSetInvalidError, match="does not belong"):
+        ensure(tmp_path / "one")

@@ -7,6 +7,7 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from server.hotpath.lane import judging
+from server.hotpath.layout import ID_WORDS
 from server.security.peer_certificate import (
     IDENTITY_BYTES_MAX,
     Finding,
@@ -38,7 +39,8 @@ def test_judge_when_the_certificate_is_good_then_returns_identity_and_end(
     authority: Authority,
 ) -> None:
     issued = authority.issue(now=NOW, ends=3 * DAY)
-    assert judge(issued.der, NOW_NS) == PeerIdentity(CLIENT_URI, NOW_NS + 3 * DAY_NS)
+    serial = issued.certificate.serial_number
+    assert judge(issued.der, NOW_NS) == PeerIdentity(CLIENT_URI, NOW_NS + 3 * DAY_NS, serial)
 
 
 def test_judge_when_no_usage_is_named_then_any_is_meant(authority: Authority) -> None:
@@ -129,5 +131,5 @@ def test_judge_when_the_bytes_are_damaged_then_refuses_and_never_fails(
 
 def test_findings_when_they_go_to_the_lane_then_only_one_number_accepts() -> None:
     assert int(Finding.ACCEPTED) == judging.ACCEPTED
-    assert IDENTITY_BYTES_MAX == judging.IDENTITY_BYTES_MAX
+    assert IDENTITY_BYTES_MAX == 8 * ID_WORDS
     assert 0 not in set(Finding), "a cell that nobody has answered must refuse"

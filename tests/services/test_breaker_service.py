@@ -21,6 +21,7 @@ from tests.control_harness import Control, play, put_account, refusal
 
 UNCHANGED = admin_pb2.CHANGE_OUTCOME_UNCHANGED
 UPDATED = admin_pb2.CHANGE_OUTCOME_UPDATED
+WHY = admin_pb2.ChangeNote(reason="limits of the desk")
 
 
 def sample(**changes: Any) -> pb.CircuitBreaker:
@@ -40,7 +41,7 @@ def sample(**changes: Any) -> pb.CircuitBreaker:
 
 
 async def create(parts: Control, **changes: Any) -> pb.CreateBreakerResponse:
-    request = pb.CreateBreakerRequest(breaker=sample(**changes))
+    request = pb.CreateBreakerRequest(breaker=sample(**changes), note=WHY)
     answer: pb.CreateBreakerResponse = await parts.breakers.CreateBreaker(request)
     return answer
 
@@ -67,7 +68,7 @@ def test_create_when_seed_sample_then_comes_back_identical_and_reaches_redis(
         await parts.published(created.state_version)
         (row,) = await published_row(parts, created.breaker.breaker_id)
         assert (row["threshold"], row["symbol_count"], row["enabled"]) == (100_000, 2, 1)
-        taken = parts.breakers.CreateBreaker(pb.CreateBreakerRequest(breaker=sample()))
+        taken = parts.breakers.CreateBreaker(pb.CreateBreakerRequest(breaker=sample(), note=WHY))
         assert (await refusal(taken))[0] == grpc.StatusCode.ALREADY_EXISTS
 
     play(database_url, redis_url, tmp_path, scenario)
@@ -112,7 +113,7 @@ def test_update_when_unchanged_stale_or_moved_then_typed(
 
         def update(expected: int | None = None, **changes: Any) -> Any:
             breaker = sample(breaker_id=breaker_id, **changes)
-            request = pb.UpdateBreakerRequest(breaker=breaker, expected_version=expected)
+            request = pb.UpdateBreakerRequest(breaker=breaker, expected_version=expected, note=WHY)
             return parts.breakers.UpdateBreaker(request)
 
         assert (await update()).outcome == UNCHANGED
@@ -120,7 +121,7 @@ def test_update_when_unchanged_stale_or_moved_then_typed(
         assert (await refusal(update(1)))[0] == grpc.StatusCode.ABORTED
         moved = update(account_id="other")
         assert (await refusal(moved))[0] == grpc.StatusCode.FAILED_PRECONDITION
-        gone = pb.DeleteBreakerRequest(breaker_id=breaker_id)
+        gone = pb.DeleteBreakerRequest(breaker_id=breaker_id, note=WHY)
         version = (await parts.breakers.DeleteBreaker(gone)).state_version
         await parts.published(version)
         assert len(await published_row(parts, breaker_id)) == 0

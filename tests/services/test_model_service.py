@@ -1,5 +1,5 @@
-"""ModelService: only verified artifacts enter, only approved ones speak, a rollback is a new
-serial.
+"""ModelService: only verified artifacts enter, only what two groups have signed speaks, and a
+rollback goes where the approval said.
 """
 
 from pathlib import Path
@@ -15,163 +15,366 @@ from riskgate.v1 import model_pb2 as pb
 from server import feed
 from server.hotpath import layout
 from server.loaders.artifact_store import ArtifactStore
-from server.security.keys import ensure_development_keys
+from server.loaders.model_source import ModelSource
+from server.security.activation_proof import check_proof
+from server.security.feed_seal import FeedSeal
+from server.security.keys import AUTHOR_KEY_FILE, ensure_development_keys
 from tests.artifact_builder import build_artifact, load_author_key
 from tests.control_harness import Control, play, refusal
+from tests.model_flow import RISK, TECHNOLOGY, Desk, artifact, note, sign
 
 UNCHANGED = admin_pb2.CHANGE_OUTCOME_UNCHANGED
 PRECONDITION = grpc.StatusCode.FAILED_PRECONDITION
+INVALID = grpc.StatusCode.INVALID_ARGUMENT
 
 
 @pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data")
     (folder / "keys").mkdir(mode=0o700)
     ensure_development_keys(folder / "keys")
     return folder
 
 
-def artifact(data_dir: Path, version: str = "1.0.0") -> dict[str, bytes]:
-    key = load_author_key(data_dir / "keys")
-    return build_artifact(
-        key,
-        change_manifest=lambda manifest: manifest.update(version=version),
-        version=version,
-    )
-
-
-async def push(parts: Control, files: dict[str, bytes]) -> Any:
-    request = pb.PushModelRequest(
-        files=[pb.ModelFile(name=name, content=content) for name, content in files.items()]
-    )
-    return await parts.models.PushModel(request)
-
-
-def note(actor: str = "ann", reason: str = "") -> admin_pb2.ChangeNote:
-    return admin_pb2.ChangeNote(actor=actor, reason=reason)
-
-
-async def approve(parts: Control, version: str, actor: str = "ann", digest: bytes = b"") -> Any:
-    request = pb.ApproveModelRequest(
-        purpose="slippage", version=version, digest=digest, note=note(actor)
-    )
-    return await parts.models.ApproveModel(request)
-
-
-async def activate(parts: Control, version: str, serial: int | None = None) -> Any:
-    request = pb.ActivateModelRequest(
-        purpose="slippage", version=version, serial=serial, note=note()
-    )
-    return await parts.models.ActivateModel(request)
-
-
-async def rollback(parts: Control, reason: str = "worse in the canary", version: str = "") -> Any:
-    request = pb.RollbackModelRequest(purpose="slippage", version=version, note=note(reason=reason))
-    return await parts.models.RollbackModel(request)
-
-
-async def speaking(parts: Control, state_version: int) -> tuple[tuple[int, int, int], int, bytes]:
-    """Version, serial and digest of the model that engines are told to use."""
+async def published(parts: Control, data_dir: Path, state_version: int) -> state_pb2.StateChange:
+    """The MODEL change that engines find in Redis."""
     await parts.published(state_version)
     field = feed.state_field(state_pb2.CHANGE_KIND_MODEL, "slippage")
-    data: Any = await parts.redis.hget(feed.STATE_KEY, field)
-    rows = state_pb2.StateChange.FromString(data).rows
-    row = np.frombuffer(rows, dtype=layout.CHANGE_MODEL)[0]
-    version = (int(row["version_major"]), int(row["version_minor"]), int(row["version_patch"]))
-    return version, int(row["serial"]), row["digest"].tobytes()
+    sealed: Any = await parts.redis.hget(feed.STATE_KEY, field)
+    FeedSeal.load(data_dir / "keys").open(sealed)
+    return state_pb2.StateChange.FromString(sealed)
 
 
-def test_lifecycle_when_two_versions_pass_then_serials_rise_and_rollback_returns(
-    database_url: str, redis_url: str, keys: Path
+async def speaking(parts: Control, data_dir: Path, answer: Any) -> tuple[str, int, bytes]:
+    """Version, serial and digest that engines are told, after checking the proof as they do."""
+    change = await published(parts, data_dir, answer.state_version)
+    row = np.frombuffer(change.rows, dtype=layout.CHANGE_MODEL)[0]
+    digest, serial = row["digest"].tobytes(), int(row["serial"])
+    source = ModelSource(data_dir)
+    trust = source.load_trust()
+    check_proof(
+        state_pb2.ActivationProof.FromString(change.proof),
+        purpose="slippage",
+        digest=digest,
+        serial=serial,
+        active_serial=serial - 1,
+        trust=trust,
+        find_author=lambda found: source.find_author(found, trust),
+    )
+    version = ".".join(str(int(row[f"version_{part}"])) for part in ("major", "minor", "patch"))
+    return version, serial, digest
+
+
+def test_a_model_speaks_after_two_groups_have_signed_and_a_rollback_goes_to_the_fallback(
+    database_url: str, redis_url: str, data_dir: Path
 ) -> None:
     async def scenario(parts: Control) -> None:
-        first = await push(parts, artifact(keys))
-        assert (await push(parts, artifact(keys))).outcome == UNCHANGED
-        assert ArtifactStore(keys / "artifacts").read(first.model.digest.hex())
-        code, _, _ = await refusal(activate(parts, "1.0.0"))
-        assert code == PRECONDITION
-        code, _, _ = await refusal(approve(parts, "1.0.0", digest=b"\0" * 32))
-        assert code == PRECONDITION
-        code, _, field = await refusal(approve(parts, "1.0.0", actor=""))
-        assert (code, field) == (grpc.StatusCode.INVALID_ARGUMENT, "note.actor")
-        await approve(parts, "1.0.0", digest=first.model.digest)
-        assert (await approve(parts, "1.0.0")).outcome == UNCHANGED
-        both = await approve(parts, "1.0.0", actor="bob")
-        assert list(both.model.approvers) == ["ann", "bob"]
-        one = await activate(parts, "1.0.0")
-        assert (await activate(parts, "1.0.0")).outcome == UNCHANGED
-        assert await speaking(parts, one.state_version) == ((1, 0, 0), 1, first.model.digest)
-        code, _, _ = await refusal(rollback(parts))
-        assert code == PRECONDITION
+        desk = Desk(parts, data_dir)
+        first = await desk.push()
+        assert (await desk.push()).outcome == UNCHANGED
+        assert ArtifactStore(data_dir / "artifacts").read(first.model.digest.hex())
+        assert first.model.status == pb.MODEL_STATUS_REGISTERED
+        statement = await desk.propose("1.0.0")
+        assert (await refusal(desk.activate("1.0.0")))[0] == PRECONDITION
+        one = await desk.approve("1.0.0", statement, RISK)
+        assert (one.model.status, list(one.model.approvers)) == (
+            pb.MODEL_STATUS_REGISTERED,
+            ["development-risk"],
+        )
+        assert (await desk.approve("1.0.0", statement, RISK)).outcome == UNCHANGED
+        assert (await refusal(desk.activate("1.0.0")))[0] == PRECONDITION
+        both = await desk.approve("1.0.0", statement, TECHNOLOGY)
+        assert both.model.status == pb.MODEL_STATUS_APPROVED
+        assert both.model.HasField("approved_at")
+        answer = await desk.activate("1.0.0")
+        assert (await desk.activate("1.0.0")).outcome == UNCHANGED
+        assert await speaking(parts, data_dir, answer) == ("1.0.0", 1, first.model.digest)
 
-        await push(parts, artifact(keys, "1.10.0"))
-        await approve(parts, "1.10.0")
-        code, _, _ = await refusal(activate(parts, "1.10.0", serial=1))
-        assert code == PRECONDITION
-        two = await activate(parts, "1.10.0", serial=5)
-        assert (await speaking(parts, two.state_version))[:2] == ((1, 10, 0), 5)
-        code, _, field = await refusal(rollback(parts, reason=""))
-        assert (code, field) == (grpc.StatusCode.INVALID_ARGUMENT, "note.reason")
-        back = await rollback(parts)
-        assert (await speaking(parts, back.state_version))[:2] == ((1, 0, 0), 6)
-        # What was rolled back does not come back by a second rollback, only by name.
-        code, _, _ = await refusal(rollback(parts))
-        assert code == PRECONDITION
-        named = await rollback(parts, version="1.10.0")
-        assert (await speaking(parts, named.state_version))[:2] == ((1, 10, 0), 7)
+        second = await desk.ship("1.10.0")
+        assert (await speaking(parts, data_dir, second))[:2] == ("1.10.0", 2)
+        back = await desk.rollback()
+        assert back.model.version == "1.0.0"
+        assert await speaking(parts, data_dir, back) == ("1.0.0", 3, first.model.digest)
+        # The approval of 1.0.0 named nothing to go back to: the rule answer speaks.
+        none = await desk.rollback()
+        assert not none.HasField("model")
+        assert await speaking(parts, data_dir, none) == ("0.0.0", 4, bytes(32))
+        assert (await refusal(desk.rollback()))[0] == PRECONDITION
+        assert await desk.events() == [
+            ("push", "1.0.0", 0),
+            ("propose", "1.0.0", 0),
+            ("approve", "1.0.0", 0),
+            ("approve", "1.0.0", 0),
+            ("activate", "1.0.0", 1),
+            ("push", "1.10.0", 0),
+            ("propose", "1.10.0", 0),
+            ("approve", "1.10.0", 0),
+            ("approve", "1.10.0", 0),
+            ("deprecate", "1.0.0", 0),
+            ("activate", "1.10.0", 2),
+            ("withdraw", "1.10.0", 0),
+            ("rollback", "1.0.0", 3),
+            ("withdraw", "1.0.0", 4),
+        ]
 
-        await push(parts, artifact(keys, "1.9.0"))
+    play(database_url, redis_url, data_dir, scenario)
+
+
+def test_a_version_that_was_withdrawn_returns_by_a_new_approval_only(
+    database_url: str, redis_url: str, data_dir: Path
+) -> None:
+    async def scenario(parts: Control) -> None:
+        desk = Desk(parts, data_dir)
+        await desk.ship("1.0.0")
+        await desk.push(version="2.0.0")
+        old = await desk.approve_both("2.0.0")
+        await desk.activate("2.0.0")
+        await desk.rollback()
+        code, text, _ = await refusal(desk.activate("2.0.0"))
+        assert (code, "deprecated" in text) == (PRECONDITION, True)
+        # Every approval that was ever given, sent again.
+        for key_file in (RISK, TECHNOLOGY):
+            code, text, _ = await refusal(desk.approve("2.0.0", old, key_file))
+            assert (code, "stale" in text) == (PRECONDITION, True)
+        new = await desk.propose("2.0.0")
+        for key_file in (RISK, TECHNOLOGY):
+            code, text, _ = await refusal(desk.approve("2.0.0", old, key_file))
+            assert (code, "not the current proposal" in text) == (PRECONDITION, True)
+            await desk.approve("2.0.0", new, key_file)
+        again = await desk.activate("2.0.0")
+        assert (await speaking(parts, data_dir, again))[:2] == ("2.0.0", 4)
+
+    play(database_url, redis_url, data_dir, scenario)
+
+
+def test_a_proposal_is_stale_once_another_version_was_activated(
+    database_url: str, redis_url: str, data_dir: Path
+) -> None:
+    async def scenario(parts: Control) -> None:
+        desk = Desk(parts, data_dir)
+        for version in ("1.0.0", "1.1.0"):
+            await desk.push(version=version)
+            await desk.approve_both(version)
+        await desk.activate("1.1.0")
+        code, text, _ = await refusal(desk.activate("1.0.0"))
+        assert (code, "stale" in text) == (PRECONDITION, True)
+        await desk.approve_both("1.0.0", fallback_version="v1.1")
+        assert (await desk.activate("v1.0")).model.serial == 2
+
+    play(database_url, redis_url, data_dir, scenario)
+
+
+def test_a_new_proposal_takes_the_signatures_of_the_one_before_away(
+    database_url: str, redis_url: str, data_dir: Path
+) -> None:
+    async def scenario(parts: Control) -> None:
+        desk = Desk(parts, data_dir)
+        await desk.push()
+        await desk.approve_both("1.0.0")
+        assert await desk.status("1.0.0") == "approved"
+        newer = await desk.propose("1.0.0", note=note("another reason"))
+        assert await desk.status("1.0.0") == "testing"
+        model = (await desk.approve("1.0.0", newer, RISK)).model
+        assert list(model.approvers) == ["development-risk"]
+        assert (await refusal(desk.activate("1.0.0")))[0] == PRECONDITION
+
+    play(database_url, redis_url, data_dir, scenario)
+
+
+def test_signatures_that_prove_nothing_are_refused(
+    database_url: str, redis_url: str, data_dir: Path
+) -> None:
+    async def scenario(parts: Control) -> None:
+        desk = Desk(parts, data_dir)
+        await desk.push()
+        good = await desk.propose("1.0.0")
+        code, text, _ = await refusal(desk.approve("1.0.0", good, AUTHOR_KEY_FILE))
+        assert (code, "role" in text) == (PRECONDITION, True)
+        other = good.replace(b"better", b"bitter")
+        code, text, _ = await refusal(desk.approve("1.0.0", other, RISK))
+        assert (code, "not the current proposal" in text) == (PRECONDITION, True)
+        flipped = bytearray(sign(data_dir, good, RISK))
+        flipped[flipped.index(b'"sig":"') + 9] ^= 1
+        assert (await refusal(desk.send("1.0.0", bytes(flipped))))[0] == PRECONDITION
+        code, _, field = await refusal(desk.send("1.0.0", b""))
+        assert (code, field) == (INVALID, "envelope")
+        code, _, field = await refusal(desk.send("1.0.0", b"x" * 40_000))
+        assert (code, field) == (INVALID, "envelope")
+        assert await desk.status("1.0.0") == "registered"
+        with psycopg.connect(database_url) as opened:
+            assert opened.execute("SELECT count(*) FROM riskgate.approval").fetchone() == (0,)
+
+    play(database_url, redis_url, data_dir, scenario)
+
+
+def test_a_revoked_version_is_silent_for_good_and_its_fallback_speaks(
+    database_url: str, redis_url: str, data_dir: Path
+) -> None:
+    async def scenario(parts: Control) -> None:
+        desk = Desk(parts, data_dir)
+        await desk.ship("1.0.0")
+        await desk.ship("2.0.0")
+        answer = await desk.revoke("2.0.0")
+        assert (answer.model.status, answer.active.version) == (pb.MODEL_STATUS_REVOKED, "1.0.0")
+        assert (await speaking(parts, data_dir, answer))[:2] == ("1.0.0", 3)
+        assert (await desk.revoke("2.0.0")).outcome == UNCHANGED
+        for attempt in (
+            desk.propose("2.0.0"),
+            desk.activate("2.0.0"),
+            desk.move("2.0.0", "archived"),
+        ):
+            assert (await refusal(attempt))[0] == PRECONDITION
+        # A fallback that was revoked is no way back.
+        await desk.ship("3.0.0")
+        assert not (await desk.revoke("1.0.0")).HasField("active")
+        for attempt in (desk.rollback(), desk.revoke("3.0.0")):
+            code, text, _ = await refusal(attempt)
+            assert (code, "fallback slippage 1.0.0 is revoked" in text) == (PRECONDITION, True)
+        assert await desk.status("3.0.0") == "active"
+
+    play(database_url, redis_url, data_dir, scenario)
+
+
+def test_a_fallback_that_never_spoke_or_is_the_version_itself_is_refused(
+    database_url: str, redis_url: str, data_dir: Path
+) -> None:
+    async def scenario(parts: Control) -> None:
+        desk = Desk(parts, data_dir)
+        await desk.push(version="1.0.0")
+        await desk.push(version="1.1.0")
+        # Far enough that a rollback could reach it, had it ever spoken.
+        await desk.move("1.0.0", "testing")
+        for fallback in ("1.0.0", "1.1.0"):
+            attempt = desk.propose("1.1.0", fallback_version=fallback)
+            assert (await refusal(attempt))[0] == PRECONDITION
+        missing = desk.propose("1.1.0", fallback_version="9.9.9")
+        assert (await refusal(missing))[0] == grpc.StatusCode.NOT_FOUND
+
+    play(database_url, redis_url, data_dir, scenario)
+
+
+def test_every_step_asks_for_a_reason_and_names_the_field(
+    database_url: str, redis_url: str, data_dir: Path
+) -> None:
+    async def scenario(parts: Control) -> None:
+        desk = Desk(parts, data_dir)
+        await desk.push()
+        named: dict[str, Any] = {"purpose": "slippage", "version": "1.0.0"}
+        empty = note("  ")
+        attempts = (
+            parts.models.ProposeActivation(pb.ProposeActivationRequest(**named, note=empty)),
+            parts.models.ApproveModel(pb.ApproveModelRequest(**named, envelope=b"x", note=empty)),
+            parts.models.ActivateModel(pb.ActivateModelRequest(**named, note=empty)),
+            parts.models.RollbackModel(pb.RollbackModelRequest(purpose="slippage", note=empty)),
+            desk.move("1.0.0", "testing", reason=""),
+            parts.models.RevokeModel(pb.RevokeModelRequest(**named, note=empty)),
+        )
+        for attempt in attempts:
+            code, _, field = await refusal(attempt)
+            assert (code, field) == (INVALID, "note.reason")
+        code, _, field = await refusal(desk.propose("1.0.0", expires_in_hours=25))
+        assert (code, field) == (INVALID, "expires_in_hours")
+        code, _, field = await refusal(desk.propose("1.0"[:1]))
+        assert (code, field) == (INVALID, "version")
+
+    play(database_url, redis_url, data_dir, scenario)
+
+
+def test_moves_follow_the_lifecycle_and_leave_status_before_and_after(
+    database_url: str, redis_url: str, data_dir: Path
+) -> None:
+    async def scenario(parts: Control) -> None:
+        desk = Desk(parts, data_dir)
+        await desk.push()
+        for status in ("training", "trained", "testing"):
+            answer = await desk.move("1.0.0", status)
+            assert answer.outcome == admin_pb2.CHANGE_OUTCOME_UPDATED
+        assert (await desk.move("1.0.0", "testing")).outcome == UNCHANGED
+        code, text, _ = await refusal(desk.move("1.0.0", "active"))
+        assert (code, "move to active" in text) == (PRECONDITION, True)
+        await desk.approve_both("1.0.0")
+        await desk.move("1.0.0", "shadow")
+        await desk.move("1.0.0", "canary")
+        await desk.activate("1.0.0")
+        assert (await refusal(desk.move("1.0.0", "archived")))[0] == PRECONDITION
+        listed = await parts.models.ListDeploymentEvents(
+            pb.ListDeploymentEventsRequest(purpose="slippage", version="v1.0", page_size=3)
+        )
+        assert (len(listed.events), listed.next_event_id) == (3, listed.events[-1].event_id + 1)
+        rest = await parts.models.ListDeploymentEvents(
+            pb.ListDeploymentEventsRequest(from_event_id=listed.next_event_id)
+        )
+        steps = [
+            (
+                each.event,
+                pb.ModelStatus.Name(each.status_before)[13:].lower(),
+                pb.ModelStatus.Name(each.status_after)[13:].lower(),
+            )
+            for each in (*listed.events, *rest.events)
+        ]
+        assert steps == [
+            ("push", "unspecified", "registered"),
+            ("move", "registered", "training"),
+            ("move", "training", "trained"),
+            ("move", "trained", "testing"),
+            ("propose", "testing", "testing"),
+            ("approve", "testing", "testing"),
+            ("approve", "testing", "approved"),
+            ("move", "approved", "shadow"),
+            ("move", "shadow", "canary"),
+            ("activate", "canary", "active"),
+        ]
+        assert rest.next_event_id == 0
+        assert {each.identity for each in rest.events} == {"insecure-loopback"}
+        numbers = [each.ledger_entry_id for each in (*listed.events, *rest.events)]
+        assert numbers == list(range(1, 11))
+
+    play(database_url, redis_url, data_dir, scenario)
+
+
+def test_versions_are_listed_by_their_numbers(
+    database_url: str, redis_url: str, data_dir: Path
+) -> None:
+    async def scenario(parts: Control) -> None:
+        desk = Desk(parts, data_dir)
+        for version in ("1.0.0", "1.10.0", "1.9.0"):
+            await desk.push(version=version)
         listed = (await parts.models.ListModels(pb.ListModelsRequest())).models
         assert [each.version for each in listed] == ["1.0.0", "1.9.0", "1.10.0"]
-        statuses = [pb.ModelStatus.Name(each.status)[13:] for each in listed]
-        assert statuses == ["DEPRECATED", "TESTING", "ACTIVE"]
         page = await parts.models.ListModels(pb.ListModelsRequest(page_size=2))
         rest = await parts.models.ListModels(
             pb.ListModelsRequest(page_size=2, page_token=page.next_page_token)
         )
         assert [each.version for each in rest.models] == ["1.10.0"]
-        with psycopg.connect(database_url) as opened:
-            events = opened.execute(
-                "SELECT event, version, serial FROM riskgate.deployment_event"
-                " WHERE event NOT IN ('push', 'approve') ORDER BY event_id"
-            ).fetchall()
-        assert events == [
-            ("activate", "1.0.0", 1),
-            ("deprecate", "1.0.0", None),
-            ("activate", "1.10.0", 5),
-            ("withdraw", "1.10.0", None),
-            ("rollback", "1.0.0", 6),
-            ("withdraw", "1.0.0", None),
-            ("rollback", "1.10.0", 7),
-        ]
 
-    play(database_url, redis_url, keys, scenario)
+    play(database_url, redis_url, data_dir, scenario)
 
 
 def test_push_when_artifact_is_not_sound_then_refused_and_not_registered(
-    database_url: str, redis_url: str, keys: Path
+    database_url: str, redis_url: str, data_dir: Path
 ) -> None:
     async def scenario(parts: Control) -> None:
-        good = artifact(keys, "2.0.0")
+        desk = Desk(parts, data_dir)
+        good = artifact(data_dir, "2.0.0")
         flipped = dict(good)
         model = bytearray(flipped["model.onnx"])
         model[len(model) // 2] ^= 1
         flipped["model.onnx"] = bytes(model)
-        code, text, _ = await refusal(push(parts, flipped))
-        assert code == grpc.StatusCode.INVALID_ARGUMENT
+        code, text, _ = await refusal(desk.push(flipped))
+        assert code == INVALID
         assert "hash" in text
         extra = good | {"../../evil": b"x"}
-        assert (await refusal(push(parts, extra)))[0] == grpc.StatusCode.INVALID_ARGUMENT
-        code, _, field = await refusal(push(parts, {}))
-        assert (code, field) == (grpc.StatusCode.INVALID_ARGUMENT, "files")
+        assert (await refusal(desk.push(extra)))[0] == INVALID
+        code, _, field = await refusal(desk.push({}))
+        assert (code, field) == (INVALID, "files")
         assert not (await parts.models.ListModels(pb.ListModelsRequest())).models
         # Another artifact under a version that is taken.
-        await push(parts, good)
+        await desk.push(good)
         other = build_artifact(
-            load_author_key(keys / "keys"),
+            load_author_key(data_dir / "keys"),
             change_manifest=lambda manifest: manifest.update(version="2.0.0", metrics={"a": 1}),
             version="2.0.0",
         )
-        assert (await refusal(push(parts, other)))[0] == grpc.StatusCode.ALREADY_EXISTS
+        assert (await refusal(desk.push(other)))[0] == grpc.StatusCode.ALREADY_EXISTS
 
-    play(database_url, redis_url, keys, scenario)
+    play(database_url, redis_url, data_dir, scenario)

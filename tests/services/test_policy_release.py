@@ -2,9 +2,6 @@
 
 import asyncio
 import json
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -17,20 +14,17 @@ from typer.testing import CliRunner
 from riskgate.v1 import admin_pb2, provider_pb2, state_pb2, types_pb2
 from riskgate.v1 import model_pb2 as pb
 from server.cli import app
-from server.engine import Engine
-from server.hotpath.memory import Capacity
 from server.loaders.artifact_store import ArtifactStore, read_artifact_directory
-from server.loaders.calendar import Calendar
-from server.loaders.model_loader import Activation
 from server.loaders.policy_release import build_policy_release
-from server.loaders.redis_state import RedisStateLoader
-from server.policy import DEFAULT_POLICY, policy_row
+from server.policy import DEFAULT_POLICY, canonical_bytes, policy_row
 from server.record.admin_change import Note, admin_change
 from server.record.reencode import reencode_outdated
 from server.security.keys import ensure_development_keys
 from tests.artifact_builder import load_author_key
 from tests.control_harness import Control, play, refusal, wait_until
-from tests.decision_harness import Port, example_changes, good_request, open_port
+from tests.decision_harness import Port, example_changes, good_request
+from tests.following_harness import following
+from tests.model_flow import Desk
 
 CAUTIOUS: dict[str, Any] = {
     **DEFAULT_POLICY,
@@ -38,39 +32,6 @@ CAUTIOUS: dict[str, Any] = {
     "multiplier": [[0, 0.5], [50, 1.0], [65, 1.0], [87.5, 1.0], [100, 1.5]],
     "score_weights": [1, 0, 0, 0, 0],
 }
-
-
-class _Receiver:
-    """Hands everything that Redis holds to one engine."""
-
-    def __init__(self, port: Port) -> None:
-        self._port = port
-
-    def put(self, change: bytes, *, is_partial: bool = False) -> bool:
-        return self._port.intake.put(change, is_partial=is_partial)
-
-    def complete(self, version: int) -> bool:
-        return self._port.intake.complete(version)
-
-    def add_timezone(self, timezone: str) -> None:
-        Calendar(self._port.intake.put).add_timezone(timezone)
-
-    def activate(self, activation: Activation) -> None:
-        raise AssertionError(f"a policy is no model: {activation}")
-
-
-@contextmanager
-def following_port(redis_url: str) -> Iterator[Port]:
-    """A decision port whose engine knows only what Redis tells it."""
-    sizes = {**dict.fromkeys(Capacity._fields, 64), "answer_bytes": 1 << 22}
-    engine = Engine(Capacity(**sizes), epoch=7, started_at_ns=time.time_ns())
-    with open_port(engine) as port:
-        loader = RedisStateLoader(redis_url, _Receiver(port), block_ms=20)
-        loader.start()
-        try:
-            yield port
-        finally:
-            loader.stop()
 
 
 async def decide(parts: Control, port: Port, version: int) -> Any:
@@ -90,24 +51,9 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def note(reason: str = "") -> admin_pb2.ChangeNote:
-    return admin_pb2.ChangeNote(actor="ann", reason=reason)
-
-
-async def push(parts: Control, files: dict[str, bytes]) -> Any:
-    sent = [pb.ModelFile(name=name, content=content) for name, content in files.items()]
-    return await parts.models.PushModel(pb.PushModelRequest(files=sent, note=note()))
-
-
-async def activate(parts: Control, version: str) -> Any:
-    named: dict[str, Any] = {"purpose": "risk_policy", "version": version, "note": note()}
-    await parts.models.ApproveModel(pb.ApproveModelRequest(**named))
-    return await parts.models.ActivateModel(pb.ActivateModelRequest(**named))
-
-
-async def rollback(parts: Control) -> Any:
-    request = pb.RollbackModelRequest(purpose="risk_policy", note=note("sizes too small"))
-    return await parts.models.RollbackModel(request)
+async def activate(desk: Desk, version: str) -> Any:
+    await desk.approve_both(version)
+    return await desk.activate(version)
 
 
 async def put_examples(parts: Control) -> None:
@@ -125,29 +71,33 @@ def test_policy_when_activated_then_the_next_decision_follows_it_and_a_rollback_
     database_url: str, redis_url: str, data_dir: Path
 ) -> None:
     async def scenario(parts: Control) -> None:
+        desk = Desk(parts, data_dir, "risk_policy")
         await put_examples(parts)
         first, second = release(data_dir, DEFAULT_POLICY), release(data_dir, CAUTIOUS)
-        with following_port(redis_url) as port:
+        with following(redis_url, data_dir) as (port, _):
             before = await decide(parts, port, 4)
             assert (before.lot_size, before.policy_version) == (0.32, "1.0.0")
-            pushed = await push(parts, first)
+            pushed = await desk.push(first)
             assert ArtifactStore(data_dir / "artifacts").read(pushed.model.digest.hex()) == first
-            assert (await push(parts, first)).outcome == admin_pb2.CHANGE_OUTCOME_UNCHANGED
-            same = await decide(parts, port, (await activate(parts, "1.0.0")).state_version)
+            assert (await desk.push(first)).outcome == admin_pb2.CHANGE_OUTCOME_UNCHANGED
+            same = await decide(parts, port, (await activate(desk, "1.0.0")).state_version)
             assert same.lot_size == 0.32
             assert same.policy_digest == sha256(first["policy.json"]).digest()
-            assert (await refusal(rollback(parts)))[0] == grpc.StatusCode.FAILED_PRECONDITION
 
-            await push(parts, second)
+            await desk.push(second)
             # Pushed and not yet activated: nothing changes.
             assert (await decide(parts, port, 5)).lot_size == 0.32
-            moved = await decide(parts, port, (await activate(parts, "1.1.0")).state_version)
+            moved = await decide(parts, port, (await activate(desk, "1.1.0")).state_version)
             assert (moved.lot_size, moved.policy_version) == (0.24, "1.1.0")
             assert moved.policy_digest == sha256(second["policy.json"]).digest()
 
-            back = await decide(parts, port, (await rollback(parts)).state_version)
+            back = await decide(parts, port, (await desk.rollback()).state_version)
             assert (back.lot_size, back.policy_version) == (0.32, "1.0.0")
             assert back.policy_digest == same.policy_digest
+            # The approval of 1.0.0 named nothing to go back to: the default policy it is.
+            default = await decide(parts, port, (await desk.rollback()).state_version)
+            assert default.policy_digest == sha256(canonical_bytes(DEFAULT_POLICY)).digest()
+            assert (await refusal(desk.rollback()))[0] == grpc.StatusCode.FAILED_PRECONDITION
             listed = (await parts.models.ListModels(pb.ListModelsRequest())).models
             told = [(each.purpose, each.version, each.algorithm) for each in listed]
             assert told == [("risk_policy", version, "knots") for version in ("1.0.0", "1.1.0")]
@@ -159,12 +109,13 @@ def test_policy_when_redis_is_emptied_then_a_new_engine_has_the_activated_one(
     database_url: str, redis_url: str, data_dir: Path
 ) -> None:
     async def scenario(parts: Control) -> None:
+        desk = Desk(parts, data_dir, "risk_policy")
         await put_examples(parts)
-        await push(parts, release(data_dir, CAUTIOUS))
-        version = (await activate(parts, "1.1.0")).state_version
+        await desk.push(release(data_dir, CAUTIOUS))
+        version = (await activate(desk, "1.1.0")).state_version
         await parts.published(version)
         await parts.redis.flushdb()
-        with following_port(redis_url) as port:
+        with following(redis_url, data_dir) as (port, _):
             answer = await decide(parts, port, version)
             assert (answer.lot_size, answer.policy_version) == (0.24, "1.1.0")
 
@@ -175,8 +126,10 @@ def test_policy_when_the_layout_changed_then_it_is_encoded_anew(
     database_url: str, redis_url: str, data_dir: Path
 ) -> None:
     async def scenario(parts: Control) -> None:
-        await push(parts, release(data_dir, CAUTIOUS))
-        version = (await activate(parts, "1.1.0")).state_version
+        desk = Desk(parts, data_dir, "risk_policy")
+        release_files = release(data_dir, CAUTIOUS)
+        await desk.push(release_files)
+        version = (await activate(desk, "1.1.0")).state_version
         with psycopg.connect(database_url) as opened:
             opened.execute("UPDATE riskgate.state_change SET layout_version = 99")
         # The publisher looks for such rows, too, and may have been quicker.
@@ -186,6 +139,8 @@ def test_policy_when_the_layout_changed_then_it_is_encoded_anew(
                 "SELECT change FROM riskgate.state_change WHERE version > %s", [version]
             ).fetchall()
         change = state_pb2.StateChange.FromString(row[0])
+        proof = state_pb2.ActivationProof.FromString(change.proof)
+        assert {file.name: file.content for file in proof.files} == release_files
         assert (change.kind, change.key) == (state_pb2.CHANGE_KIND_POLICY, "risk_policy")
         assert change.rows == policy_row(CAUTIOUS).tobytes()
 
@@ -203,11 +158,12 @@ def test_score_when_the_policy_has_other_weights_then_follows_them(
     )
 
     async def scenario(parts: Control) -> None:
+        desk = Desk(parts, data_dir, "risk_policy")
         request = provider_pb2.PutProviderRequest(provider=provider)
         # 0.35 · 70 + 0.25 · 75 + 0.20 · 100 + 0.15 · 100 + 0.05 · 50
         assert (await parts.providers.PutProvider(request)).provider.performance_score == 80.75
-        await push(parts, release(data_dir, CAUTIOUS))
-        await activate(parts, "1.1.0")
+        await desk.push(release(data_dir, CAUTIOUS))
+        await activate(desk, "1.1.0")
         assert (await parts.providers.PutProvider(request)).provider.performance_score == 70
 
     play(database_url, redis_url, data_dir, scenario)
@@ -217,14 +173,15 @@ def test_push_when_the_policy_is_not_sound_then_refused_and_not_registered(
     database_url: str, redis_url: str, data_dir: Path
 ) -> None:
     async def scenario(parts: Control) -> None:
+        desk = Desk(parts, data_dir, "risk_policy")
         good = release(data_dir, CAUTIOUS)
         changed = good | {"policy.json": good["policy.json"].replace(b"0.5", b"1.5", 1)}
-        code, text, _ = await refusal(push(parts, changed))
+        code, text, _ = await refusal(desk.push(changed))
         assert (code, "hash" in text) == (grpc.StatusCode.INVALID_ARGUMENT, True)
         assert not (await parts.models.ListModels(pb.ListModelsRequest())).models
-        await push(parts, good)
+        await desk.push(good)
         other = release(data_dir, CAUTIOUS | {"k_slip": 2.0})
-        assert (await refusal(push(parts, other)))[0] == grpc.StatusCode.ALREADY_EXISTS
+        assert (await refusal(desk.push(other)))[0] == grpc.StatusCode.ALREADY_EXISTS
 
     play(database_url, redis_url, data_dir, scenario)
 
@@ -244,7 +201,8 @@ def test_init_when_run_then_writes_what_a_push_accepts(
     assert (bad.exit_code, "k_slip" in bad.output) == (1, True)
 
     async def scenario(parts: Control) -> None:
-        answer = await push(parts, read_artifact_directory(out))
+        desk = Desk(parts, data_dir, "risk_policy")
+        answer = await desk.push(read_artifact_directory(out))
         assert (answer.model.purpose, answer.model.version) == ("risk_policy", "2.0.0")
 
     play(database_url, redis_url, data_dir, scenario)

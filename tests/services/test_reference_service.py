@@ -16,6 +16,7 @@ from tests.control_harness import Control, eurusd, play, put_account, refusal
 CREATED = admin_pb2.CHANGE_OUTCOME_CREATED
 UPDATED = admin_pb2.CHANGE_OUTCOME_UPDATED
 UNCHANGED = admin_pb2.CHANGE_OUTCOME_UNCHANGED
+WHY = admin_pb2.ChangeNote(reason="no longer traded")
 
 
 def put(instrument: pb.Instrument, **note: str) -> pb.PutInstrumentRequest:
@@ -39,11 +40,13 @@ def test_put_instrument_when_spec_is_unchanged_then_no_new_version(
         with psycopg.connect(database_url) as connection:
             audit = connection.execute(
                 "SELECT actor, action, subject_key, reason, old_value->>'max_lot',"
-                " new_value->>'max_lot', state_version FROM riskgate.audit_log ORDER BY audit_id"
+                " new_value->>'max_lot', state_version, outcome"
+                " FROM riskgate.audit_log ORDER BY audit_id"
             ).fetchall()
         assert audit == [
-            ("ann", "create", "EURUSD", "new market", None, "100", 1),
-            ("", "update", "EURUSD", "", "100", "200", 2),
+            ("ann", "create", "EURUSD", "new market", None, "100", 1, "done"),
+            ("", "PutInstrument", "", "", None, None, 1, "unchanged"),
+            ("", "update", "EURUSD", "", "100", "200", 2, "done"),
         ]
 
     play(database_url, redis_url, tmp_path, scenario)
@@ -211,7 +214,7 @@ def test_delete_when_absent_or_in_use_then_typed(
     database_url: str, redis_url: str, tmp_path: Path
 ) -> None:
     async def scenario(parts: Control) -> None:
-        gone = parts.reference.DeleteInstrument(pb.DeleteInstrumentRequest(symbol="NOPE"))
+        gone = parts.reference.DeleteInstrument(pb.DeleteInstrumentRequest(symbol="NOPE", note=WHY))
         assert (await refusal(gone))[0] == grpc.StatusCode.NOT_FOUND
         gone = parts.reference.GetAccount(pb.GetAccountRequest(account_id="nobody"))
         assert (await refusal(gone))[0] == grpc.StatusCode.NOT_FOUND

@@ -20,17 +20,18 @@ from tests.control_harness import Control, low_risk, play, put_account, refusal
 
 UNCHANGED = admin_pb2.CHANGE_OUTCOME_UNCHANGED
 UPDATED = admin_pb2.CHANGE_OUTCOME_UPDATED
+WHY = admin_pb2.ChangeNote(reason="limits of the desk")
 
 
 def create(configuration: pb.RiskConfiguration) -> pb.CreateRiskConfigurationRequest:
-    return pb.CreateRiskConfigurationRequest(configuration=configuration)
+    return pb.CreateRiskConfigurationRequest(configuration=configuration, note=WHY)
 
 
 def update(
     configuration: pb.RiskConfiguration, expected_version: int | None = None
 ) -> pb.UpdateRiskConfigurationRequest:
     return pb.UpdateRiskConfigurationRequest(
-        configuration=configuration, expected_version=expected_version
+        configuration=configuration, expected_version=expected_version, note=WHY
     )
 
 
@@ -169,7 +170,9 @@ def test_delete_when_active_then_engines_lose_it_and_when_inactive_then_they_do_
         before = (await parts.risk.CreateRiskConfiguration(create(spare))).state_version
 
         def delete(config_id: str) -> pb.DeleteRiskConfigurationRequest:
-            return pb.DeleteRiskConfigurationRequest(config_id=config_id, account_id="account123")
+            return pb.DeleteRiskConfigurationRequest(
+                config_id=config_id, account_id="account123", note=WHY
+            )
 
         kept = await parts.risk.DeleteRiskConfiguration(delete("spare"))
         assert kept.state_version == before

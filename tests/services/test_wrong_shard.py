@@ -16,7 +16,7 @@ from tests.port_calls import refused, stream_of
 
 COUNT: Final = 4
 OWN: Final = find_shard("A", COUNT)
-REFUSED: Final = tuple(WRONG_SHARD)
+REFUSED: Final = WRONG_SHARD[:3]
 # Of the engine that answers for account A, and one that it does not answer for.
 FOREIGN: Final = next(f"B{n}" for n in range(99) if find_shard(f"B{n}", COUNT) != OWN)
 

@@ -13,6 +13,7 @@ from server.journal.segments import list_segments
 from server.loaders.redis_journal import RedisJournal
 from server.shards import WHOLE
 from server.standby.journal_stream import JournalCopy, Receiver, Shipper, Window
+from tests.feed_harness import SEAL
 from tests.journal_builder import JournalBuilder
 
 
@@ -27,7 +28,7 @@ def client(redis_url: str) -> Iterator[Any]:
 
 @pytest.fixture
 def stream(redis_url: str, client: Any) -> Iterator[RedisJournal]:
-    made = RedisJournal(redis_url, WHOLE)
+    made = RedisJournal(redis_url, WHOLE, SEAL)
     yield made
     made.close()
 
@@ -197,7 +198,7 @@ def test_the_stream_of_another_engine_is_not_continued(
 
 
 def test_an_absent_redis_is_waited_for(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    away = RedisJournal(f"unix://{tmp_path}/nobody.sock", WHOLE)
+    away = RedisJournal(f"unix://{tmp_path}/nobody.sock", WHOLE, SEAL)
     receiver = Receiver(away, JournalCopy(tmp_path / "ours"))
     with pytest.raises(UnavailableError):
         receiver.receive()

@@ -3,28 +3,39 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 
+from riskgate.v1 import model_pb2, model_pb2_grpc, provider_pb2_grpc
 from riskgate.v1 import provider_pb2 as pb
-from riskgate.v1 import provider_pb2_grpc
+from trainer.artifact import FILES
+from trainer.errors import ArtifactReadError
 from trainer.metrics import provider_metrics
-from trainer.push import ROWS_PER_CALL, MetricsRefusedError, push_provider_metrics
+from trainer.push import ROWS_PER_CALL, PushRefusedError, push_artifact, push_provider_metrics
 from trainer.rows import Trade
 from trainer.simulate import simulate_market
 
 MONDAY = datetime(2024, 1, 8, 12, tzinfo=UTC)
 
 
-class Register(provider_pb2_grpc.ProviderServiceServicer):
-    """Counts rows, or refuses them."""
+class Register(provider_pb2_grpc.ProviderServiceServicer, model_pb2_grpc.ModelServiceServicer):
+    """Counts rows and artifacts, or refuses them."""
 
     def __init__(self) -> None:
         self.address = ""
         self.calls: list[pb.PutProviderMetricsRequest] = []
+        self.pushed: list[model_pb2.PushModelRequest] = []
         self.refusal = ""
+
+    def PushModel(self, request: Any, context: Any) -> Any:  # noqa: N802
+        if self.refusal:
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, self.refusal)
+        self.pushed.append(request)
+        model = model_pb2.ModelVersion(status=model_pb2.MODEL_STATUS_REGISTERED)
+        return model_pb2.PushModelResponse(model=model)
 
     def PutProviderMetrics(self, request: Any, context: Any) -> Any:  # noqa: N802
         if self.refusal:
@@ -40,6 +51,7 @@ def register() -> Iterator[Register]:
     servicer = Register()
     server = grpc.server(ThreadPoolExecutor(max_workers=1))
     provider_pb2_grpc.add_ProviderServiceServicer_to_server(servicer, server)
+    model_pb2_grpc.add_ModelServiceServicer_to_server(servicer, server)
     servicer.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
     server.start()
     yield servicer
@@ -115,10 +127,37 @@ def test_push_when_there_are_many_rows_then_calls_are_bounded_and_in_order(
 
 def test_push_when_refused_then_the_error_says_why(register: Register) -> None:
     register.refusal = "invalid field: metrics[0]"
-    with pytest.raises(MetricsRefusedError, match=r"metrics\[0\]"):
+    with pytest.raises(PushRefusedError, match=r"metrics\[0\]"):
         push_provider_metrics(provider_metrics([build_trade(0, 1.099)], []), register.address)
 
 
 def test_push_when_nobody_listens_then_the_error_is_typed() -> None:
-    with pytest.raises(MetricsRefusedError, match="UNAVAILABLE"):
+    with pytest.raises(PushRefusedError, match="UNAVAILABLE"):
         push_provider_metrics(provider_metrics([build_trade(0, 1.099)], []), "127.0.0.1:1")
+
+
+def test_an_artifact_is_pushed_whole_and_its_status_told(
+    register: Register, tmp_path: Path
+) -> None:
+    for name in FILES:
+        (tmp_path / name).write_bytes(name.encode())
+    assert push_artifact(tmp_path, register.address, reason="monthly") == "registered"
+    (sent,) = register.pushed
+    assert {file.name: file.content for file in sent.files} == {
+        name: name.encode() for name in FILES
+    }
+    assert (sent.note.actor, sent.note.reason) == ("trainer", "monthly")
+
+
+def test_an_artifact_that_is_refused_or_not_whole_is_an_error(
+    register: Register, tmp_path: Path
+) -> None:
+    with pytest.raises(ArtifactReadError, match="too many or too few"):
+        push_artifact(tmp_path, register.address)
+    for name in FILES:
+        (tmp_path / name).write_bytes(b"x")
+    register.refusal = "the artifact was refused"
+    with pytest.raises(PushRefusedError, match="the artifact was refused"):
+        push_artifact(tmp_path, register.address)
+    with pytest.raises(PushRefusedError):
+        push_artifact(tmp_path, "127.0.0.1:1")

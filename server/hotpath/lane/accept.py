@@ -57,6 +57,7 @@ def _welcome_nb(lane: Any, fd: int, is_local: bool) -> None:
     connection.serial = lane.connections_accepted
     connection.opened_ns = lane.now_ns
     connection.active_ns = lane.now_ns
+    connection.grant = lane.local_grant if is_local else lane.open_grant
     connection.unsent = lane.unsent_memory + connection_number_nb(lane, address) * OUTBOX_BYTES
     good = begin_connection_nb(lane, address)
     if good and lane.tls_context != 0 and not is_local:

@@ -13,6 +13,7 @@ import numpy as np
 from server.hotpath.jit import i64, kernel, routine
 from server.hotpath.journal.entries import KIND_BATCH, KIND_DECIDE, KIND_REPORT
 from server.hotpath.journal.journal_record import journal_at
+from server.hotpath.lane.access import may_call_nb
 from server.hotpath.lane.frames import PREFIX_BYTES, put_message_nb
 from server.hotpath.lane.health import answer_health_nb
 from server.hotpath.lane.keeping import keep_call_nb
@@ -41,17 +42,16 @@ from server.hotpath.lane.structs import (
 from server.hotpath.lane.texts import (
     DEADLINE_EXCEEDED,
     OK,
-    T_CERTIFICATE_EXPIRED,
     T_NO_DIRECTIVES,
     T_NOT_READY,
     T_TOO_LATE,
-    UNAUTHENTICATED,
     UNAVAILABLE,
     UNIMPLEMENTED,
 )
 from server.hotpath.libc import monotonic_ns_nb
 from server.hotpath.wire.batch import answer_batch_nb
 from server.hotpath.wire.decision import answer_decide_nb
+from server.hotpath.wire.grants import begin_grant_nb, charge_items_nb
 from server.hotpath.wire.journaling import begin_call_nb
 from server.hotpath.wire.outcome import LIVE, REFUSED, WAIT
 from server.hotpath.wire.report import answer_report_nb
@@ -78,10 +78,9 @@ def _is_late_nb(lane: Any, call: Any) -> bool:
 @kernel
 def _may_be_judged_nb(lane: Any, call: Any) -> bool:
     """Check what every decision call has to pass; refuse the call if it does not."""
-    connection = connection_at(call.connection)
-    if connection.not_after_ns != 0 and lane.received_ns > connection.not_after_ns:
-        refuse_with_nb(lane, call, UNAUTHENTICATED, T_CERTIFICATE_EXPIRED)
-    elif call.method in (METHOD_WATCH_DIRECTIVES, METHOD_ACK_DIRECTIVE):
+    if not may_call_nb(lane, call):
+        return False
+    if call.method in (METHOD_WATCH_DIRECTIVES, METHOD_ACK_DIRECTIVE):
         refuse_with_nb(lane, call, UNIMPLEMENTED, T_NO_DIRECTIVES)
     elif call.deadline_ns != 0 and _is_late_nb(lane, call):
         refuse_with_nb(lane, call, DEADLINE_EXCEEDED, T_TOO_LATE)
@@ -121,11 +120,14 @@ def _judge_unary_nb(lane: Any, state: Any, wire: Any, call: Any, address: int) -
     journal = journal_at(lane.journal)
     kind = _KINDS[call.method]
     begin_call_nb(wire, journal, kind, length)
+    begin_grant_nb(wire, connection_at(call.connection).grant, call.method)
     out = call.output + PREFIX_BYTES
     if call.method == METHOD_DECIDE:
         outcome = answer_decide_nb(state, wire, call.input, length, received_ns, LIVE, out)
     elif call.method == METHOD_DECIDE_BATCH:
         outcome = answer_batch_nb(state, wire, call.input, length, received_ns, LIVE, out)
+        if outcome != WAIT:
+            charge_items_nb(wire)
     else:
         outcome = answer_report_nb(state, wire, call.input, length, received_ns, out)
     keep_call_nb(lane, state, wire, call, kind, call.input, length, out, outcome)

@@ -39,7 +39,6 @@ from server.hotpath.lane.structs import (
 )
 from server.hotpath.lane.transport import AGAIN, tls_result_nb
 from server.hotpath.lane.watching import EPOLL_IN, EPOLL_OUT, watch_connection_nb
-from server.hotpath.layout import ID_WORDS
 
 _SSL_ERROR_WANT_WRITE: Final = 3
 
@@ -121,7 +120,5 @@ def collect_judgements_nb(lane: Any) -> None:
             lane.connections_broken += 1
             close_connection_nb(lane, address)
             continue
-        connection.not_after_ns = judgement.not_after_ns
-        for word in range(ID_WORDS):
-            connection.identity[word] = judgement.identity[word]
+        connection.grant = judgement.grant
         _open_nb(lane, address)

@@ -20,6 +20,8 @@ PROVIDER_OFFSET: Final = PAIRS * NAME_VALUE_BYTES
 TEXT_OFFSET: Final = PROVIDER_OFFSET + DATA_PROVIDER.itemsize
 MESSAGE_BYTES_MAX: Final = 512
 HEADERS_MEMORY_BYTES: Final = TEXT_OFFSET + 3 * MESSAGE_BYTES_MAX
+NUMBER_OFFSET: Final = TEXT_OFFSET + 2 * MESSAGE_BYTES_MAX
+_NUMBER_BYTES_MAX: Final = 20
 
 CONSTANT: Final = 6  # NO_COPY_NAME | NO_COPY_VALUE
 COPY_VALUE: Final = 2  # NO_COPY_NAME
@@ -41,6 +43,7 @@ NAME_MESSAGE: Final = _constant(b"grpc-message")
 NAME_FIELD: Final = _constant(b"riskgate-field")
 NAME_ACCEPT_ENCODING: Final = _constant(b"grpc-accept-encoding")
 IDENTITY: Final = _constant(b"identity")
+NAME_PUSHBACK: Final = _constant(b"grpc-retry-pushback-ms")
 _HEX: Final = _constant(b"0123456789ABCDEF")
 
 
@@ -82,3 +85,17 @@ def percent_encode_nb(source: int, length: int, target: int, target_max: int) ->
             store_byte(target + written + 2, i64(_HEX[byte & 15]))
             written += 3
     return written
+
+
+@routine
+def put_number_pair_nb(lane: Any, pair: int, name: Any, number: int) -> None:
+    """Write a pair whose value is a whole number ≥ 0 in digits; copied when it is submitted."""
+    end = lane.headers + NUMBER_OFFSET + _NUMBER_BYTES_MAX
+    at = end
+    while True:
+        at -= 1
+        store_byte(at, 48 + number % 10)
+        number //= 10
+        if number == 0:
+            break
+    write_pair_nb(lane, pair, name, at, end - at, COPY_VALUE)

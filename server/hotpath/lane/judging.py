@@ -14,13 +14,12 @@ import numpy as np
 
 from server.hotpath.intrinsics import address_reference, copy_bytes, load_acquire, store_release
 from server.hotpath.jit import i64, routine
-from server.hotpath.layout import ID_WORDS, packed_dtype
+from server.hotpath.layout import packed_dtype
 
 _I8 = "<i8"
 
 CELLS: Final = 64
 DER_BYTES_MAX: Final = 8_192
-IDENTITY_BYTES_MAX: Final = ID_WORDS * 8
 
 EMPTY: Final = 0
 ASKED: Final = 1
@@ -36,8 +35,7 @@ _JUDGEMENT: Final = (
     ("connection", _I8),  # as given to `ask_nb`: address or number, and its serial
     ("serial", _I8),
     ("verdict", _I8),  # ACCEPTED or a number of server.security.peer_certificate.Finding
-    ("not_after_ns", _I8),  # Unix time of the certificate's last moment
-    ("identity", (_I8, (ID_WORDS,))),  # its SAN URI, padded with zero bytes
+    ("grant", _I8),  # address of the GRANT of a good certificate
 )
 JUDGEMENT: Final = packed_dtype(*_JUDGEMENT)
 CELL: Final = packed_dtype(
@@ -138,10 +136,10 @@ def is_asked_nb(board: int, number: int) -> bool:
 
 
 @routine
-def answer_nb(board: int, number: int, verdict: int, not_after_ns: int) -> None:
-    """Give the verdict on an asked cell whose identity is filled in; the judge's thread only."""
+def answer_nb(board: int, number: int, verdict: int, grant: int) -> None:
+    """Give the verdict on an asked cell; the judge's thread only."""
     address = board_at(board).cells + number * _CELL_BYTES
     cell = cell_at(address)
     cell.verdict = verdict
-    cell.not_after_ns = not_after_ns
+    cell.grant = grant
     store_release(address + _MARK_OFFSET, i64(JUDGED))

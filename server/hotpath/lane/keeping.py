@@ -2,37 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
-from server.hotpath.intrinsics import address_of, copy_bytes, load_byte
-from server.hotpath.jit import i64, kernel, routine
-from server.hotpath.journal.entries import KIND_SYNC
+from server.hotpath.jit import routine
 from server.hotpath.journal.journal_record import journal_at
 from server.hotpath.journal.segment_room import is_fenced_nb
 from server.hotpath.journal.syncing import sync_nb
 from server.hotpath.lane.connection import close_connection_nb
-from server.hotpath.lane.lane_record import LANE
-from server.hotpath.lane.structs import CONNECTION, connection_at
-from server.hotpath.layout import ID_BYTES_MAX
+from server.hotpath.lane.structs import connection_at
+from server.hotpath.wire.grant_record import IDENTITY_AT
+from server.hotpath.wire.grants import identity_bytes_nb
 from server.hotpath.wire.journaling import end_call_nb
-
-_ERRAND_IDENTITY_AT: Final[int] = LANE.fields["errand_identity"][1]  # type: ignore[index]
-_IDENTITY_AT: Final[int] = CONNECTION.fields["identity"][1]  # type: ignore[index]
-
-
-@kernel
-def _identity_bytes_nb(identity: int) -> int:
-    length = i64(0)
-    while length < ID_BYTES_MAX and load_byte(identity + length) != 0:
-        length += 1
-    return length
-
-
-@kernel
-def note_errand_nb(lane: Any, call: Any) -> None:
-    """Note whose call Python will answer."""
-    source = address_of(connection_at(call.connection)) + _IDENTITY_AT
-    copy_bytes(address_of(lane) + _ERRAND_IDENTITY_AT, source, i64(ID_BYTES_MAX))
 
 
 @routine
@@ -48,9 +28,7 @@ def keep_call_nb(
     answer_bytes: int,
 ) -> None:
     """Journal a call that was judged; an answer of no length is one that was refused."""
-    identity = address_of(connection_at(call.connection)) + _IDENTITY_AT
-    if kind == KIND_SYNC:
-        identity = address_of(lane) + _ERRAND_IDENTITY_AT
+    # The wire knows whose call it is; the connection of an errand may be gone by now.
     end_call_nb(
         state,
         wire,
@@ -61,8 +39,8 @@ def keep_call_nb(
         request_bytes,
         answer,
         answer_bytes,
-        identity,
-        _identity_bytes_nb(identity),
+        wire.holder + IDENTITY_AT,
+        identity_bytes_nb(wire.holder),
     )
 
 

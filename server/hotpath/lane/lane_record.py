@@ -10,7 +10,7 @@ from typing import Final
 
 from server.hotpath.intrinsics import address_reference
 from server.hotpath.lane.structs import METHODS
-from server.hotpath.layout import ID_WORDS, packed_dtype
+from server.hotpath.layout import packed_dtype
 
 _I8 = "<i8"
 
@@ -56,6 +56,8 @@ LANE: Final = packed_dtype(
     ("health", _I8),  # STATUS_*
     ("tls_context", _I8),  # SSL_CTX* for the next connection; 0: plaintext
     ("tls_judged", _I8),  # 1: a client certificate is required and judged
+    ("open_grant", _I8),  # address of the GRANT of peers without a certificate; 0: none is let in
+    ("local_grant", _I8),  # the same at the local socket, which only its owner can open
     # --- bounds ---
     ("connections_max", _I8),
     ("idle_ns_max", _I8),
@@ -89,6 +91,7 @@ LANE: Final = packed_dtype(
     ("journal", _I8),  # address of the JOURNAL record
     ("changes_wait", _I8),  # 1: no change of the ring was taken in this turn
     ("kept_number", _I8),  # newest entry whose answers may leave
+    ("pushback_ns", _I8),  # after which a caller with too many calls may try again
     # --- queues ---
     ("queue_first", (_I8, (3,))),  # calls: QUEUE_*
     ("queue_last", (_I8, (3,))),
@@ -96,7 +99,6 @@ LANE: Final = packed_dtype(
     ("parked_version", _I8),  # state version when they were last looked at
     ("touched_first", _I8),
     ("errand", _I8),  # call that Python has to answer
-    ("errand_identity", (_I8, (ID_WORDS,))),  # whose it was; its connection may be gone by then
     # --- time ---
     ("now_ns", _I8),  # monotonic, of this turn
     ("received_ns", _I8),  # Unix time of the bytes being read

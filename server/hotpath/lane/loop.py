@@ -22,7 +22,7 @@ from server.hotpath.lane.drain import flush_touched_nb, wind_up_nb
 from server.hotpath.lane.foreign import epoll_wait, read
 from server.hotpath.lane.handshake import collect_judgements_nb, continue_handshake_nb
 from server.hotpath.lane.health import tell_watchers_nb
-from server.hotpath.lane.keeping import drop_unsafe_answers_nb, note_errand_nb
+from server.hotpath.lane.keeping import drop_unsafe_answers_nb
 from server.hotpath.lane.queue import (
     QUEUE_HEAVY,
     QUEUE_PARKED,
@@ -44,6 +44,7 @@ from server.hotpath.lane.sweep import SWEEP_INTERVAL_NS, sweep_nb
 from server.hotpath.lane.watching import EPOLL_OUT
 from server.hotpath.libc import monotonic_ns_nb, realtime_ns_nb
 from server.hotpath.memory import engine_of
+from server.hotpath.wire.grants import begin_grant_nb
 from server.hotpath.wire.journaling import tick_nb
 
 # What `serve_nb` returns.
@@ -131,7 +132,8 @@ def _judge_calls_nb(lane: Any, state: Any, wire: Any) -> bool:
     touch_connection_nb(lane, call.connection)
     if judge_call_nb(lane, state, wire, call, address):
         lane.errand = address
-        note_errand_nb(lane, call)
+        # Now: its connection may be gone when Python looks at it.
+        begin_grant_nb(wire, connection_at(call.connection).grant, call.method)
         call.queued = 1  # should its stream close meanwhile, it is freed after the errand
         return True
     return False

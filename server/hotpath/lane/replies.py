@@ -25,12 +25,14 @@ from server.hotpath.lane.header_pairs import (
     NAME_FIELD,
     NAME_GRPC_STATUS,
     NAME_MESSAGE,
+    NAME_PUSHBACK,
     NAME_STATUS,
     NAME_VALUE_BYTES,
     PROVIDER_OFFSET,
     TEXT_OFFSET,
     TRAILERS_OK,
     percent_encode_nb,
+    put_number_pair_nb,
     write_pair_nb,
 )
 from server.hotpath.lane.lane_record import lane_at
@@ -44,10 +46,12 @@ from server.hotpath.lane.texts import (
     T_COMPRESSED,
     T_CONTENT_TYPE,
     T_POST,
+    T_RATE,
     code_digits_nb,
     text_address_nb,
     text_length_nb,
 )
+from server.hotpath.layout import MILLISECOND_NS
 
 
 @routine
@@ -147,6 +151,10 @@ def refuse_nb(
         count += 1
     if text == T_COMPRESSED:
         write_pair_nb(lane, BUILT + count, NAME_ACCEPT_ENCODING, IDENTITY.ctypes.data, 8, CONSTANT)
+        count += 1
+    if text == T_RATE:
+        pushback_ms = (lane.pushback_ns + MILLISECOND_NS - 1) // MILLISECOND_NS
+        put_number_pair_nb(lane, BUILT + count, NAME_PUSHBACK, pushback_ms)
         count += 1
     call.answering = 1
     call.finished = 1

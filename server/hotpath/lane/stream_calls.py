@@ -23,8 +23,9 @@ from server.hotpath.lane.requests import (
     message_length_nb,
     prefix_is_good_nb,
 )
-from server.hotpath.lane.structs import CALL_READING, METHOD_DECIDE_STREAM
+from server.hotpath.lane.structs import CALL_READING, METHOD_DECIDE_STREAM, connection_at
 from server.hotpath.lane.texts import INVALID_ARGUMENT, OK, T_STOPPING, T_TRUNCATED, UNAVAILABLE
+from server.hotpath.wire.grants import begin_grant_nb, limit_item_nb
 from server.hotpath.wire.journaling import begin_call_nb
 from server.hotpath.wire.outcome import LIVE, WAIT
 from server.hotpath.wire.response import ANSWER_BYTES_MAX
@@ -84,6 +85,9 @@ def judge_stream_nb(lane: Any, state: Any, wire: Any, call: Any, address: int) -
         out = call.output + call.output_to + PREFIX_BYTES
         length = call.message_bytes
         begin_call_nb(wire, journal_at(lane.journal), i64(KIND_STREAM), length)
+        begin_grant_nb(wire, connection_at(call.connection).grant, i64(METHOD_DECIDE_STREAM))
+        if call.parked_until_ns == 0:
+            limit_item_nb(wire, connection_at(call.connection).grant, lane.now_ns)
         outcome = answer_stream_item_nb(
             state, wire, at, length, call.received_ns, LIVE, out, lane.is_ready
         )

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from server.hotpath.intrinsics import address_reference
-from server.hotpath.layout import ID_WORDS, packed_dtype
+from server.hotpath.layout import packed_dtype
 
 _I8 = "<i8"
 
@@ -77,8 +77,7 @@ CONNECTION: Final = packed_dtype(
     ("unsent_to", _I8),
     ("must_close", _I8),  # 1: close after the flush
     ("judge_cell", _I8),
-    ("not_after_ns", _I8),  # end of the peer's certificate, Unix time; 0: no certificate
-    ("identity", (_I8, (ID_WORDS,))),  # its SAN URI
+    ("grant", _I8),  # address of the GRANT of the peer's certificate; 0: it may call nothing
 )
 
 # --- One call ---

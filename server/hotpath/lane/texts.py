@@ -13,6 +13,7 @@ OK: Final = 0
 INVALID_ARGUMENT: Final = 3
 DEADLINE_EXCEEDED: Final = 4
 RESOURCE_EXHAUSTED: Final = 8
+PERMISSION_DENIED: Final = 7
 UNIMPLEMENTED: Final = 12
 UNAVAILABLE: Final = 14
 UNAUTHENTICATED: Final = 16
@@ -37,6 +38,11 @@ TEXTS: Final = (
     b"the client certificate has expired",
     b"this service is not known",
     b"only POST is allowed",
+    b"no acceptable client certificate",
+    b"this certificate is revoked",
+    b"this identity is frozen or revoked",
+    b"this role may not call this method",
+    b"too many calls",
 )
 (
     _NO_TEXT,
@@ -57,6 +63,11 @@ TEXTS: Final = (
     T_CERTIFICATE_EXPIRED,
     T_UNKNOWN_SERVICE,
     T_POST,
+    T_NO_CERTIFICATE,
+    T_CERTIFICATE_REVOKED,
+    T_IDENTITY_REVOKED,
+    T_METHOD_DENIED,
+    T_RATE,
 ) = range(len(TEXTS))
 
 _STRIDE: Final = 64

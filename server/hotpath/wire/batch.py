@@ -1,6 +1,8 @@
 """One DecideBatchRequest to one DecideBatchResponse: each item on its own, or all together.
 
-A bad item fails alone, also one that is no valid message. With `all_or_none` one denied or bad item
+A bad item fails alone, also one that is no valid message; but one item with an account or provider
+that is not the caller's refuses the whole call, so that whatever is journaled can be judged again
+without knowing what its caller was allowed then. With `all_or_none` one denied or bad item
 denies all new answers and their holds are given back; what was answered in an earlier call stays.
 """
 
@@ -11,9 +13,16 @@ from typing import Any, Final
 from server.hotpath.jit import i64, kernel, routine
 from server.hotpath.memory import engine_of
 from server.hotpath.wire import fields as f
-from server.hotpath.wire.decision import answer_read_request_nb, read_request_nb
+from server.hotpath.wire.decision import (
+    ACCOUNT_AT,
+    PROVIDER_AT,
+    answer_read_request_nb,
+    read_request_nb,
+)
+from server.hotpath.wire.grants import is_limited_nb, may_use_nb
 from server.hotpath.wire.item import put_error_nb, put_result_of_nb
 from server.hotpath.wire.outcome import REFUSED, WAIT
+from server.hotpath.wire.packing import pack_request_nb
 from server.hotpath.wire.refusals import (
     N_REQUEST,
     N_REQUESTS,
@@ -23,6 +32,7 @@ from server.hotpath.wire.refusals import (
 )
 from server.hotpath.wire.response import ANSWER_BYTES_MAX
 from server.hotpath.wire.scan import DEPTH_MAX, LENGTH, MALFORMED, VARINT, read_field_nb
+from server.hotpath.wire.tables import IS_REQUEST
 from server.hotpath.wire.together import answer_together_nb
 from server.hotpath.wire.wire_record import ITEMS_MAX
 
@@ -64,6 +74,22 @@ def _look_over_nb(wire: Any, address: int, length: int) -> Any:
         elif number == f.DECIDE_BATCH_REQUEST_ALL_OR_NONE and wire_type == VARINT:
             together = value != 0
     return items, together, version
+
+
+@routine
+def _may_use_all_nb(state: Any, wire: Any, address: int, end: int) -> bool:
+    """Tell whether every good item is about the caller's own accounts and providers."""
+    while address < end:
+        number, wire_type, length, content, address = read_field_nb(
+            address, end, i64(DEPTH_MAX), wire.open_numbers
+        )
+        if number != f.DECIDE_BATCH_REQUEST_REQUESTS or wire_type != LENGTH:
+            continue
+        good = read_request_nb(state, wire, content, length)
+        good = good and pack_request_nb(wire, i64(IS_REQUEST), state.request)
+        if good and not may_use_nb(wire, state.request + ACCOUNT_AT, state.request + PROVIDER_AT):
+            return False
+    return True
 
 
 @routine
@@ -113,10 +139,13 @@ def answer_batch_nb(
     if items < 1 or items > ITEMS_MAX:
         refuse_field_nb(wire, i64(0), i64(N_REQUESTS), i64(P_ITEMS))
         return i64(REFUSED)
+    end = address + length
+    wire.items = items
+    if is_limited_nb(wire) and not _may_use_all_nb(state, wire, address, end):
+        return i64(REFUSED)
     if wire.may_wait != 0 and version > engine_of(state).state_version:
         return i64(WAIT)
     wire.may_wait = 0  # from here on a state that is too old is an item's own error
-    end = address + length
     if together:
         return answer_together_nb(state, wire, address, end, received_ns, decided_ns, out) - out
     return _answer_each_nb(state, wire, address, end, received_ns, decided_ns, out) - out

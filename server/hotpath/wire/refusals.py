@@ -22,6 +22,7 @@ from server.hotpath.wire.wire_record import WIRE
 
 NOT_FOUND: Final = 5
 INVALID_ARGUMENT: Final = 3
+PERMISSION_DENIED: Final = 7
 ALREADY_EXISTS: Final = 6
 RESOURCE_EXHAUSTED: Final = 8
 FAILED_PRECONDITION: Final = 9
@@ -82,6 +83,8 @@ FIXED: Final = (
     (14, "", "the engine is not ready"),
     (FAILED_PRECONDITION, "account_id", "account_id: this account belongs to another engine"),
     (14, "", "the journal cannot be written"),
+    (PERMISSION_DENIED, "", "this identity may not use this account or provider"),
+    (RESOURCE_EXHAUSTED, "", "too many calls"),
 )
 (
     TOO_LARGE,
@@ -93,6 +96,8 @@ FIXED: Final = (
     NOT_READY,
     WRONG_SHARD,
     JOURNAL_AWAY,
+    NOT_YOURS,
+    TOO_MANY_CALLS,
 ) = range(len(FIXED))
 
 _STRIDE: Final = 72

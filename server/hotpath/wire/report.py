@@ -20,6 +20,7 @@ from server.hotpath.wire import fields as f
 from server.hotpath.wire.decision import refuse_malformed_nb
 from server.hotpath.wire.decode import begin_message_nb, scan_inner_message_nb
 from server.hotpath.wire.encode import put_double_nb, put_number_nb
+from server.hotpath.wire.grants import may_use_nb
 from server.hotpath.wire.numbers import nearest_nb
 from server.hotpath.wire.outcome import REFUSED
 from server.hotpath.wire.packing import pack_report_nb
@@ -104,7 +105,9 @@ def answer_report_nb(
         return i64(REFUSED)
     if not _read_report_nb(state, wire, address, length):
         return i64(REFUSED)
-    if not owns_account_nb(wire, address_of(report_of(state)) + _ACCOUNT_AT):
+    if not may_use_nb(wire, state.report + _ACCOUNT_AT, i64(0)):
+        return i64(REFUSED)
+    if not owns_account_nb(wire, state.report + _ACCOUNT_AT):
         refuse_fixed_nb(wire, i64(WRONG_SHARD))
         return i64(REFUSED)
     if wire.barred != 0 and wire.exits_only == 0:

@@ -17,6 +17,7 @@ from server.hotpath.wire.refusals import (
     N_REQUEST,
     NOT_READY,
     TOO_LARGE,
+    TOO_MANY_CALLS,
     refuse_field_nb,
     refuse_fixed_nb,
 )
@@ -70,6 +71,10 @@ def _answer_item_nb(
 ) -> int:
     # The tag is wanted in any case, so the message is read first.
     read = _read_item_nb(state, wire, address, length)
+    if wire.is_limited != 0:
+        wire.tag = wire.echoed_tag
+        refuse_fixed_nb(wire, i64(TOO_MANY_CALLS))
+        return i64(REFUSED)
     if is_ready == 0 or length > wire.request_bytes_max:
         wire.tag = wire.echoed_tag
         refuse_fixed_nb(wire, i64(NOT_READY) if is_ready == 0 else i64(TOO_LARGE))

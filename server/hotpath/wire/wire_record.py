@@ -27,6 +27,11 @@ WIRE: Final = packed_dtype(
     ("exits_only", _I8),  # 1: what reduces a position may go all the same
     ("shard", _I8),
     ("shards", _I8),  # 1: every account is ours
+    # --- whose call it is: grants.py ---
+    ("holder", _I8),  # address of the HOLDER of the caller's identity; 0: a replay
+    ("scope", _I8),  # address of its SCOPE during this call; 0: nothing is checked
+    ("method", _I8),  # METHOD_* of the lane
+    ("is_limited", _I8),  # 1: this message of a stream is one too many
     # --- room for one message ---
     ("timespec", (_I8, (2,))),
     ("scratch", _I8),  # address of room for one breaker
@@ -36,6 +41,7 @@ WIRE: Final = packed_dtype(
     ("readings", _I8),  # address of READING[ITEMS_MAX]: what is noted of each decision of a call
     ("reading_count", _I8),  # decisions made in this call
     ("applied", _I8),  # 1: a report was applied in this call
+    ("items", _I8),  # requests in this call
     ("replaying", _I8),  # 1: the notes are those of a journal and stay as they are
     ("model_differences", _I8),  # decisions of a replay in which the model said something else
     ("open_numbers", (_I8, (DEPTH_MAX,))),

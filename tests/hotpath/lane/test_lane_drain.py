@@ -14,10 +14,12 @@ from riskgate.v1 import decision_pb2 as pb
 from riskgate.v1.types_pb2 import VERDICT_ALLOW
 from server.hotpath.lane.memory import LaneBounds
 from server.lane import Lane
+from server.security.grants import Grants
 from tests.decision_harness import good_request, new_engine
 from tests.hotpath.lane.raw_http2 import RawClient, data, greeting, message, open_call, unary
 from tests.lane_harness import BATCH, DECIDE, STREAM, LanePort, open_lane
 
+GRANTS = Grants("riskgate")
 ASK = good_request(dry_run=True).SerializeToString()
 ITEM = pb.DecideStreamRequest(tag=1, request=good_request(dry_run=True)).SerializeToString()
 REQUEST_OF_VERSION_5 = good_request(min_state_version=5).SerializeToString()
@@ -222,7 +224,9 @@ def _count_descriptors() -> int:
 
 
 def _serve(listener: socket.socket) -> Lane:
-    lane = Lane(new_engine(), listener, LaneBounds(connections=64, calls=256), lambda *_: b"")
+    bounds = LaneBounds(connections=64, calls=256)
+    grant = GRANTS.open_address
+    lane = Lane(new_engine(), listener, bounds, lambda *_: b"", open_grant=grant)
     lane.start()
     lane.say(ready=True, serving=True)
     return lane

@@ -11,10 +11,12 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from riskgate.v1 import decision_pb2 as pb
+from riskgate.v1.identity_pb2 import Identity
 from riskgate.v1.types_pb2 import VERDICT_ALLOW
 from server.security.peer_certificate import Finding
 from tests.certificates import CLIENT_URI, DAY, SERVER_AUTH, Authority, Issued
 from tests.decision_harness import good_request
+from tests.grant_records import grant_of, identity_of
 from tests.hotpath.lane.raw_http2 import PREFACE, RawClient, greeting, unary
 from tests.lane_harness import DECIDE, OWN_CONNECTION, STREAM, LanePort, open_lane
 
@@ -28,15 +30,17 @@ class World:
         self.folder = folder
         self.authority = Authority()
         self.ca, _ = self.authority.issued.write(folder, "ca")
+        self.crl = folder / "ca.crl"
         self.serve(self.authority.issue_server())
 
     def serve(self, issued: Issued) -> None:
         """Let the server show another certificate."""
         self.certificate, self.key = issued.write(self.folder, "server")
 
-    def settings(self, *, mutual: bool = True) -> dict[str, Any]:
+    def settings(self) -> dict[str, Any]:
         files = {"tls_certificate": self.certificate, "tls_key": self.key}
-        return {**files, "tls_client_ca": self.ca} if mutual else files
+        more = {"tls_crl": self.crl, "data_dir": self.folder}
+        return {**files, "tls_client_ca": self.ca, **more}
 
     def dial(self, port: LanePort, own: Issued | None = None, *, ca: Path | None = None) -> Any:
         key, chain = None, None
@@ -57,7 +61,14 @@ def world(tmp_path: Path) -> World:
 def port(world: World) -> Iterator[LanePort]:
     """A port that asks for certificates."""
     with open_lane(**world.settings()) as port:
+        admit(port, CLIENT_URI)
         yield port
+
+
+def admit(port: LanePort, *uris: str) -> None:
+    """Let traders use every account."""
+    for uri in uris:
+        port.grants.put(Identity(uri=uri, every_account=True))
 
 
 def decide(channel: Any) -> int:
@@ -71,8 +82,8 @@ def is_refused(channel: Any) -> bool:
     return bool(failure.value.code() == grpc.StatusCode.UNAVAILABLE)
 
 
-def test_a_client_without_a_certificate_is_served_when_none_is_asked_for(world: World) -> None:
-    with open_lane(**world.settings(mutual=False)) as port, world.dial(port) as channel:
+def test_streams_and_batches_are_served_over_tls(world: World, port: LanePort) -> None:
+    with world.dial(port, world.authority.issue_client()) as channel:
         assert decide(channel) == VERDICT_ALLOW
         answers = channel.stream_stream(STREAM)(
             iter([pb.DecideStreamRequest(request=good_request()).SerializeToString()] * 2_000),
@@ -91,14 +102,17 @@ def test_a_client_with_a_good_certificate_is_served_and_known(world: World, port
     with world.dial(port, own) as channel:
         assert decide(channel) == VERDICT_ALLOW
         (known,) = [row for row in port.connections if row["ssl"]]
-        assert known["identity"].tobytes().rstrip(b"\0").decode() == CLIENT_URI
+        assert identity_of(known["grant"]) == CLIENT_URI
         ends_at_s = own.certificate.not_valid_after_utc.timestamp()
-        assert abs(known["not_after_ns"] / 1e9 - ends_at_s) <= 1.0
+        assert abs(grant_of(known["grant"])["not_after_ns"] / 1e9 - ends_at_s) <= 1.0
     assert port.compiled._judge is not None
     assert port.compiled._judge.findings == {Finding.ACCEPTED: 1}
 
 
-@pytest.mark.parametrize("how", ["none", "foreign", "expired", "not yet", "server's", "no name"])
+BAD = ("none", "foreign", "expired", "not yet", "server's", "no name", "nobody of ours", "revoked")
+
+
+@pytest.mark.parametrize("how", BAD)
 def test_a_client_with_a_bad_certificate_is_refused_before_anything_is_read(
     world: World, port: LanePort, how: str
 ) -> None:
@@ -110,7 +124,13 @@ def test_a_client_with_a_bad_certificate_is_refused_before_anything_is_read(
         "not yet": authority.issue(begins=DAY, ends=2 * DAY),
         "server's": authority.issue(usages=[SERVER_AUTH]),
         "no name": authority.issue(names=[]),
+        "nobody of ours": authority.issue_client("spiffe://elsewhere/trader/router"),
+        "revoked": authority.issue_client(),
     }[how]
+    if own is not None and how == "revoked":
+        world.crl.write_bytes(authority.revoke(own))
+        serial = own.certificate.serial_number
+        port.wait_for(lambda: port.grants.is_barred(serial))
     before = port.sequence
     with world.dial(port, own) as channel:
         assert is_refused(channel)
@@ -144,6 +164,7 @@ def test_plain_bytes_at_a_tls_port_are_cut_off(world: World, port: LanePort) -> 
 def test_a_certificate_that_ends_while_connected_decides_no_more(world: World) -> None:
     own = world.authority.issue(ends=timedelta(seconds=3))
     with open_lane(**world.settings()) as port, world.dial(port, own) as channel:
+        admit(port, CLIENT_URI)
         assert decide(channel) == VERDICT_ALLOW
         ends_at_s = own.certificate.not_valid_after_utc.timestamp()
         port.wait_for(lambda: time.time() > ends_at_s + 1.0)
@@ -161,6 +182,7 @@ def test_a_certificate_that_ends_while_connected_decides_no_more(world: World) -
 def test_a_new_certificate_is_served_without_a_restart(world: World) -> None:
     own = world.authority.issue_client()
     with open_lane(**world.settings()) as port, world.dial(port, own) as first:
+        admit(port, CLIENT_URI)
         assert decide(first) == VERDICT_ALLOW
         tls = port.compiled._tls
         assert tls is not None
@@ -177,23 +199,25 @@ def test_a_new_certificate_is_served_without_a_restart(world: World) -> None:
 
 
 def test_a_file_that_cannot_be_used_leaves_the_old_certificate(world: World) -> None:
-    with open_lane(**world.settings(mutual=False)) as port:
+    with open_lane(**world.settings()) as port:
+        admit(port, CLIENT_URI)
         tls = port.compiled._tls
         assert tls is not None
         world.key.write_bytes(b"no key at all")
         port.wait_for(lambda: tls.refusals >= 1)
-        with world.dial(port) as channel:
+        with world.dial(port, world.authority.issue_client()) as channel:
             assert decide(channel) == VERDICT_ALLOW
 
 
 def test_many_clients_with_certificates_connect_at_once(world: World, port: LanePort) -> None:
-    owns = [world.authority.issue_client(f"spiffe://desk/router-{n}") for n in range(30)]
+    uris = [f"spiffe://riskgate/trader/router-{number}" for number in range(30)]
+    admit(port, *uris)
+    owns = [world.authority.issue_client(uri) for uri in uris]
     channels = [world.dial(port, own) for own in owns]
     futures = [channel.unary_unary(DECIDE).future(ASK, timeout=20) for channel in channels]
     for future in futures:
         assert pb.DecideResponse.FromString(future.result()).verdict == VERDICT_ALLOW
-    known = {row["identity"].tobytes().rstrip(b"\0").decode() for row in port.connections}
-    assert known >= {f"spiffe://desk/router-{number}" for number in range(30)}
+    assert set(port.callers) >= set(uris)
     for channel in channels:
         channel.close()
 
@@ -215,6 +239,7 @@ def test_the_local_socket_speaks_in_the_clear_beside_tls(
     local = open_listener(f"unix:{path}")
     monkeypatch.setenv(LOCAL_FD_VARIABLE, str(local.detach()))
     with open_lane(**world.settings()) as port:
+        admit(port, CLIENT_URI)
         with grpc.insecure_channel(f"unix:{path}", [OWN_CONNECTION]) as channel:
             assert decide(channel) == VERDICT_ALLOW
         with world.dial(port, world.authority.issue_client()) as channel:

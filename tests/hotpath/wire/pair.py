@@ -16,9 +16,11 @@ import pytest
 
 from riskgate.v1 import decision_pb2 as pb
 from server.engine import Engine
+from server.hotpath.lane.structs import METHOD_DECIDE
 from server.hotpath.models import load_model
 from server.hotpath.wire.batch import BATCH_BYTES_MAX, answer_batch_nb
 from server.hotpath.wire.decision import answer_decide_nb
+from server.hotpath.wire.grants import begin_grant_nb
 from server.hotpath.wire.memory import new_wire
 from server.hotpath.wire.outcome import REFUSED, WAIT
 from server.hotpath.wire.readings import begin_readings_nb
@@ -26,8 +28,10 @@ from server.hotpath.wire.report import answer_report_nb
 from server.hotpath.wire.response import ANSWER_BYTES_MAX
 from server.hotpath.wire.stream import answer_stream_item_nb
 from server.owner import LoopOwner
+from server.security.grants import Grants
 from server.services import judge
-from server.services.decision import REQUEST_BYTES_MAX, DecisionService
+from server.services.call_access import CallAccess
+from server.services.decision import REQUEST_BYTES_MAX, Arrival, DecisionService
 from server.services.refusal import Refusal, refusal_of
 from server.telemetry.decision_counts import DecisionCounts
 from tests.cases import MODELS, Change, World
@@ -81,13 +85,6 @@ class NotingOwner(LoopOwner):
         return False
 
 
-class NoDeadline:
-    """A call whose client waits for ever."""
-
-    def time_remaining(self) -> None:
-        return None
-
-
 class Pair:
     """The two engines of one random world.
 
@@ -109,8 +106,15 @@ class Pair:
         self.counts = DecisionCounts()
         self._owner = NotingOwner()
         self.is_ready = True
+        self.grants = Grants("riskgate")
+        # Address of the GRANT that both sides work for; 0: nothing is checked.
+        self.grant = 0
         self._service = DecisionService(
-            self.plain, self._owner, self.counts, is_ready=lambda: self.is_ready
+            self.plain,
+            self._owner,
+            self.counts,
+            access=CallAccess(Grants("riskgate"), is_open=False),
+            is_ready=lambda: self.is_ready,
         )
         self._decided_ns = 0
         monkeypatch.setattr(judge, "time", SimpleNamespace(time_ns=lambda: self._decided_ns))
@@ -129,7 +133,7 @@ class Pair:
 
     async def _expect_unary(self, behaviour: Any, raw: bytes, received_ns: int) -> bytes | Refused:
         try:
-            outcome = await behaviour(raw, received_ns, 0.0)
+            outcome = await behaviour(raw, self._arrival(received_ns))
         except Exception as error:  # noqa: BLE001 - as the port does
             outcome = refusal_of(error)
         if isinstance(outcome, Refusal):
@@ -138,8 +142,10 @@ class Pair:
         return outcome
 
     async def _expect_item(self, raw: bytes, received_ns: int) -> bytes:
-        context: Any = NoDeadline()
-        return await self._service._answer_item(raw, received_ns, context)
+        return await self._service._answer_item(raw, self._arrival(received_ns))
+
+    def _arrival(self, received_ns: int) -> Arrival:
+        return Arrival(received_ns, 0.0, self.grant, METHOD_DECIDE)
 
     # --- What the compiled wire answers ---------------------------------------------------------
 
@@ -147,6 +153,7 @@ class Pair:
         """Return the answer, and whether the call had to wait first."""
         self.wire["may_wait"] = 1
         begin_readings_nb(self.wire)
+        begin_grant_nb(self.wire, self.grant, METHOD_DECIDE)
         address, out = self._input.put(raw), self._output.ctypes.data
         before = self.compiled.state.engine.tobytes()
         result = function(address, len(raw), out)

@@ -9,13 +9,17 @@ import numpy as np
 import pytest
 
 from riskgate.v1 import decision_pb2 as pb
+from riskgate.v1.identity_pb2 import Identity
 from tests.cases import Change, Decide, World
+from tests.cases.changes import ACCOUNTS, PROVIDERS
 from tests.hotpath.wire.messages import Spoiler, to_report, to_request
 from tests.hotpath.wire.pair import Pair, Refused
 
 SEED: Final = 20_261_121
 WORLDS: Final = 12
 MESSAGES: Final = 2_000
+LIMITED_WORLDS: Final = 6
+TRADER: Final = "spiffe://riskgate/trader/desk"
 CAMPAIGN_WORLDS: Final = 100
 CAMPAIGN_MESSAGES: Final = 10_000
 # Events of the random world that a batch may collect.
@@ -152,6 +156,34 @@ def test_the_wire_and_the_python_port_give_the_same_bytes(monkeypatch: pytest.Mo
         outcomes += run_world(SEED + number, MESSAGES, share, monkeypatch)
     sys.stdout.write(f"seed {SEED}: {outcomes.total():,} calls agree: {dict(outcomes)}\n")
     _check_reached(outcomes)
+
+
+def limit_caller(caller: Caller) -> None:
+    """Let the requests come from a trader that may use most accounts and providers, not all."""
+    caller.pair.grants.put(
+        Identity(
+            uri=TRADER,
+            accounts=[holder.name for holder in ACCOUNTS[1:]],
+            providers=sorted({name for name, *_ in PROVIDERS[:-1]}),
+            calls_per_second=1_000_000,
+            burst=1_000_000,
+        )
+    )
+    caller.pair.grant = caller.pair.grants.row_for(TRADER, 0, 1)
+
+
+@pytest.mark.timeout(600)
+def test_the_wire_and_the_python_port_deny_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    outcomes: Counter[str] = Counter()
+    for number in range(LIMITED_WORLDS):
+        caller = Caller(SEED + number, _SPOILT_SHARES[number % 3], monkeypatch)
+        limit_caller(caller)
+        asyncio.run(caller.run(MESSAGES))
+        outcomes += caller.outcomes
+        assert caller.pair.grants.denials(), "somebody else's was asked for"
+    for method in ("decide", "batch", "report"):
+        assert outcomes[f"{method} refused 7"], outcomes
+        assert outcomes[f"{method} answered"], outcomes
 
 
 @pytest.mark.campaign

@@ -31,6 +31,7 @@ from server.hotpath.lane.memory import LaneBounds
 from server.hotpath.lane.structs import CALL_FREE
 from server.intake import Intake
 from server.lane import Lane
+from server.security.grants import Grants
 from tests.decision_harness import good_request, new_engine, submit
 from tests.hotpath.lane.raw_http2 import DECISION_SERVICE, RawClient
 
@@ -102,7 +103,14 @@ class Besieged:
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=4_096)
         self.listener.setblocking(False)
         self.address: tuple[str, int] = self.listener.getsockname()
-        self.lane = Lane(self.engine, self.listener, bounds, lambda raw, _received_ns: raw)
+        self.grants = Grants("riskgate")
+        self.lane = Lane(
+            self.engine,
+            self.listener,
+            bounds,
+            lambda raw, *_: raw,
+            open_grant=self.grants.open_address,
+        )
         memory: Any = (ctypes.c_char * (POOLS * POOL.itemsize)).from_address(self.count("pools"))
         self.pools: Any = np.frombuffer(memory, POOL)
         self._intake = Intake(self.engine, self.lane.wake)
