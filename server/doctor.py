@@ -202,13 +202,16 @@ class _Examination:
             )
 
     def _check_engine_state(self, shard: Shard) -> None:
-        answer = self._judge_nothing(shard)
+        first = self._judge_nothing(shard)
+        if first is None:
+            return
+        answer = first
         log_path = self._logs / f"{shard.name('engine')}.log"
         published = self._read_feed().version or 0
 
         def has_caught_up() -> bool:
             nonlocal answer
-            answer = self._judge_nothing(shard)
+            answer = self._judge_nothing(shard) or answer
             return answer.state_version >= published
 
         if not wait_until(has_caught_up, timeout_s=_LAG_TIMEOUT_S):
@@ -223,7 +226,11 @@ class _Examination:
                 "mend what the checks above name; `riskgate decide --explain` says why",
             )
 
-    def _judge_nothing(self, shard: Shard) -> decision_pb2.DecideResponse:
+    def _judge_nothing(self, shard: Shard) -> decision_pb2.DecideResponse | None:
+        """Ask for a decision; None: we are no trader, and there is no socket for this account.
+
+        That is so by grpcio with TLS; the health answer of the check before has to do then.
+        """
         # A dry run for an account that cannot exist: denied, nothing stored, but it tells the
         # version and the mode of the state behind it.
         request = decision_pb2.DecideRequest(
@@ -243,6 +250,8 @@ class _Examination:
                 answer: decision_pb2.DecideResponse = stub.Decide(request, timeout=_CALL_TIMEOUT_S)
             except grpc.RpcError as error:
                 code = cast("grpc.Call", error).code().name
+                if code == "PERMISSION_DENIED":
+                    return None
                 raise Problem(
                     f"the engine gives no answer: {code}",
                     f"see {self._logs / shard.name('engine')}.log",

@@ -63,10 +63,10 @@ def test_an_answer_that_was_on_its_way_when_the_engine_was_fenced_never_leaves(
         port = primary.port
         answer = port.lane._errand
 
-        def fence_then_answer(raw: bytes, received_ns: int) -> Any:
+        def fence_then_answer(raw: bytes, received_ns: int, grant: int) -> Any:
             # The call was admitted and its entry is not written yet.
             primary.fence()
-            return answer(raw, received_ns)
+            return answer(raw, received_ns, grant)
 
         port.lane._errand = fence_then_answer
         newest = int(primary.engine.journal["entry_number"][0])

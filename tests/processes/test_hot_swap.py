@@ -51,11 +51,11 @@ def test_every_answer_is_by_an_activated_model_and_comes_out_of_the_journal_agai
 ) -> None:
     data_dir = tmp_path / "data"
     with engine_with_models(data_dir, redis_url) as (victim, source, caller):
-        steady_ms = caller.time_calls(CALLS)
+        steady_ms, steady_us = caller.time_calls(CALLS)
         steady = read_buckets(victim)
         signed = [source.sign(serial) for serial in range(2, 2 + 2 * SWAPS_MIN)]
         with swapping(source, signed, INTERVAL_S) as serials:
-            swapped_ms = caller.time_calls(CALLS)
+            swapped_ms, swapped_us = caller.time_calls(CALLS)
             during = read_buckets(victim)
             while sum(caller.digests.values()) < DECISIONS or len(serials) < SWAPS_MIN:
                 caller.decide_many(2_000)
@@ -63,7 +63,9 @@ def test_every_answer_is_by_an_activated_model_and_comes_out_of_the_journal_agai
         caller.wait_for(lambda answer: answer.model_digest == last)
         metrics = read_metrics(victim)
         assert metrics["riskgate_models_loaded_total"] == 2
-        assert metrics["riskgate_models_switched_total"] == 1 + len(serials)
+        # Of several that wait only the newest is switched to.
+        switched = metrics["riskgate_models_switched_total"]
+        assert 0.9 * len(serials) < switched <= 1 + len(serials)
         assert not [name for name in metrics if name.startswith("riskgate_activations_refused")]
         assert victim.stop() == 0, victim.read_log()
     answers = sum(caller.digests[digest] for digest in source.digests)
@@ -76,6 +78,7 @@ def test_every_answer_is_by_an_activated_model_and_comes_out_of_the_journal_agai
     assert entries > len(serials)
     engine_us = percentile_us({}, steady), percentile_us(steady, during)
     say(f"{answers} decisions, {len(serials)} swaps, {entries} entries replayed")
+    say(f"p99 inside: steady {p99(steady_us):.1f} us, swapping {p99(swapped_us):.1f} us")
     say(f"p99 of a call: steady {p99(steady_ms):.2f} ms, swapping {p99(swapped_ms):.2f} ms")
     say(f"p99 in the engine, at most: steady {engine_us[0]} us, swapping {engine_us[1]} us")
 

@@ -118,14 +118,20 @@ def test_commands_on_this_machine_are_the_operator(stack: Stack, pki: Pki) -> No
     assert said.uri == OPERATOR
 
 
-def test_a_decision_is_made_for_who_shows_a_certificate_and_on_the_socket(
+def test_a_decision_is_made_on_the_socket_of_this_account(stack: Stack) -> None:
+    with riskgate.connect(stack.data_dir, deadline_s=DEADLINE_S) as gate:
+        assert gate.decide(**ORDER, requested_lots=0.01).decision_id > 0
+
+
+def test_the_operator_is_known_at_the_decision_port_and_no_trader_there(
     stack: Stack, pki: Pki
 ) -> None:
     files = files_of(pki, "spiffe://riskgate/admin/ada")
-    with riskgate.Client(decision_port(stack), **files, deadline_s=DEADLINE_S) as gate:
-        assert gate.decide(**ORDER, requested_lots=0.01).decision_id > 0
-    with riskgate.connect(stack.data_dir, deadline_s=DEADLINE_S) as gate:
-        assert gate.decide(**ORDER, requested_lots=0.01).decision_id > 0
+    with (
+        riskgate.Client(decision_port(stack), **files, deadline_s=DEADLINE_S) as gate,
+        pytest.raises(riskgate.NoDecisionError, match="this role may not call this method"),
+    ):
+        gate.decide(**ORDER)
 
 
 def test_who_shows_no_certificate_gets_no_answer_from_either_port(stack: Stack, pki: Pki) -> None:
@@ -314,15 +320,21 @@ def test_a_stack_of_an_authority_of_ones_own_has_no_other(
 def test_several_engines_have_a_socket_each_and_one_certificate() -> None:
     with running_stack("--shards", "2") as stack:
         assert stack.is_healthy()
-        ports = stack.output.read_text(encoding="utf-8").rpartition("READY decisions on ")[2]
-        pki = Pki(stack.data_dir / "pki")
-        files = files_of(pki, "spiffe://riskgate/admin/ada")
-        addresses = ports.partition(", control on ")[0].split(", ")
-        assert len(addresses) == 2
+        said = stack.output.read_text(encoding="utf-8").rpartition("READY decisions on ")[2]
+        ports = said.partition(", control on ")[0].split(", ")
+        assert len(ports) == 2
         assert all(each.startswith("unix:") for each in stack.state.decision_addresses)
-        with riskgate.Client(addresses, **files, deadline_s=DEADLINE_S) as gate:
+        with riskgate.connect(stack.data_dir, deadline_s=DEADLINE_S) as gate:
             for account in ("a", "b", "c", "d"):
                 assert gate.decide(**{**ORDER, "account_id": account}).decision_id > 0
+        files = files_of(Pki(stack.data_dir / "pki"), "spiffe://riskgate/trader/unknown")
+        for port in ports:
+            with (
+                riskgate.Client(port, **files, deadline_s=DEADLINE_S) as gate,
+                pytest.raises(riskgate.NoDecisionError) as caught,
+            ):
+                gate.decide(**ORDER)
+            assert caught.value.code == grpc.StatusCode.PERMISSION_DENIED
 
 
 def test_a_trader_may_use_its_own_accounts_from_the_moment_it_is_put(
@@ -342,7 +354,7 @@ def test_a_trader_may_use_its_own_accounts_from_the_moment_it_is_put(
         unproven = stack.command("identities put", uri, "--account", "steady", "--reason", "desk")
         assert "one-time code" in unproven.stderr
         secret = stack.answer("identities enroll")["otpauth_uri"]
-        code = pyotp.parse_uri(secret).now()
+        code = pyotp.parse_uri(secret).now()  # type: ignore[attr-defined]
         words = ("--account", "steady", "--reason", "desk", "--otp", code)
         put = stack.answer("identities put", uri, *words)
         assert put["identity"]["accounts"] == ["steady"]
@@ -360,7 +372,10 @@ def test_by_grpcio_the_ports_want_certificates_too() -> None:
         anonymous = riskgate.Client(
             decision_port(stack), credentials="plaintext", deadline_s=DEADLINE_S
         )
-        with riskgate.connect(stack.data_dir, deadline_s=DEADLINE_S) as gate:
-            assert gate.decide(**ORDER).decision_id > 0
+        with (
+            riskgate.connect(stack.data_dir, deadline_s=DEADLINE_S) as gate,
+            pytest.raises(riskgate.NoDecisionError, match="this role may not call this method"),
+        ):
+            gate.decide(**ORDER)
         with anonymous, pytest.raises(riskgate.NoDecisionError):
             anonymous.decide(**ORDER, deadline_s=1.0)

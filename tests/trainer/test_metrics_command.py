@@ -56,7 +56,11 @@ def test_metrics_when_pushed_from_imported_trades_then_scores_reach_the_engines_
     where = ["--data-dir", str(tmp_path)]
 
     async def scenario(parts: Control) -> None:
-        state = {"control_address": parts.address, "database_url": database_url}
+        state = {
+            "decision_address": "127.0.0.1:1",
+            "control_address": parts.address,
+            "database_url": database_url,
+        }
         (tmp_path / "state.json").write_text(json.dumps(state))
         await answer(data, "import", str(market_dir), *where)
         pushed = await answer(data, "metrics", "--push", *where)
