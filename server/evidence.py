@@ -29,7 +29,7 @@ from server.security.heads import WITNESS_PUBLIC_KEY_FILE
 from server.security.key_files import load_public_key
 from server.security.keys import CHECKPOINT_PUBLIC_KEY_FILE
 from server.security.ledger_tree import LedgerTree
-from server.security.trust_files import read_trust_files
+from server.security.trust_files import read_pin, read_trust_files
 from server.shards import CHECKPOINT_FOLDER, JOURNAL_FOLDER, Shard
 
 FORMAT: Final = "riskgate.evidence.v1"
@@ -78,6 +78,20 @@ async def collect_evidence(
             raise NotFoundError("activation of model", model_digest.hex())
         evidence["model"] = _model(data_dir, model_digest, activated, tree, witness_key)
     return evidence
+
+
+def read_pins(data_dir: Path) -> tuple[str, str, str]:
+    """Return what an auditor must have from elsewhere, in hex.
+
+    Fingerprint of the first trust set, public key of the checkpoints, public key of the heads.
+
+    Raises:
+        TrustSetInvalidError: One of them is not there.
+    """
+    keys = data_dir / "keys"
+    names = (CHECKPOINT_PUBLIC_KEY_FILE, WITNESS_PUBLIC_KEY_FILE)
+    checkpoint, witness = (load_public_key(keys / name).public_bytes_raw().hex() for name in names)
+    return read_pin(keys), checkpoint, witness
 
 
 def _read_entry(folder: Path, number: int) -> Entry:

@@ -12,9 +12,6 @@ from typing import Any
 import pytest
 
 from server.embedded.process import wait_until
-from server.security.heads import WITNESS_PUBLIC_KEY_FILE
-from server.security.key_files import load_public_key
-from server.security.keys import CHECKPOINT_PUBLIC_KEY_FILE
 from tests.artifact_builder import build_artifact, load_author_key
 from tests.stack_harness import Stack, running_stack
 
@@ -81,12 +78,21 @@ def collect(stack: Stack, decision_id: int) -> Document:
 
 def pins(stack: Stack) -> list[str]:
     """What an auditor was given beforehand."""
+    done = subprocess.run(
+        [
+            *(str(Path(sys.executable).with_name("riskgate")), "evidence", "--pins"),
+            *("--data-dir", str(stack.data_dir)),
+        ],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    pinned = done.stdout.split()
     keys = stack.data_dir / "keys"
-    return [
-        (keys / "trust.pin").read_text().strip(),
-        load_public_key(keys / CHECKPOINT_PUBLIC_KEY_FILE).public_bytes_raw().hex(),
-        load_public_key(keys / WITNESS_PUBLIC_KEY_FILE).public_bytes_raw().hex(),
-    ]
+    assert pinned[0] == (keys / "trust.pin").read_text().strip()
+    assert [len(each) for each in pinned] == [64, 64, 64]
+    return pinned
 
 
 def verify(case: Document, pinned: list[str], folder: Path) -> "subprocess.CompletedProcess[str]":
