@@ -202,16 +202,13 @@ class _Examination:
             )
 
     def _check_engine_state(self, shard: Shard) -> None:
-        first = self._judge_nothing(shard)
-        if first is None:
-            return
-        answer = first
+        answer = self._judge_nothing(shard)
         log_path = self._logs / f"{shard.name('engine')}.log"
         published = self._read_feed().version or 0
 
         def has_caught_up() -> bool:
             nonlocal answer
-            answer = self._judge_nothing(shard) or answer
+            answer = self._judge_nothing(shard)
             return answer.state_version >= published
 
         if not wait_until(has_caught_up, timeout_s=_LAG_TIMEOUT_S):
@@ -226,11 +223,7 @@ class _Examination:
                 "mend what the checks above name; `riskgate decide --explain` says why",
             )
 
-    def _judge_nothing(self, shard: Shard) -> decision_pb2.DecideResponse | None:
-        """Ask for a decision; None: we are no trader, and there is no socket for this account.
-
-        That is so by grpcio with TLS; the health answer of the check before has to do then.
-        """
+    def _judge_nothing(self, shard: Shard) -> decision_pb2.DecideResponse:
         # A dry run for an account that cannot exist: denied, nothing stored, but it tells the
         # version and the mode of the state behind it.
         request = decision_pb2.DecideRequest(
@@ -249,9 +242,15 @@ class _Examination:
             try:
                 answer: decision_pb2.DecideResponse = stub.Decide(request, timeout=_CALL_TIMEOUT_S)
             except grpc.RpcError as error:
-                code = cast("grpc.Call", error).code().name
+                call = cast("grpc.Call", error)
+                code = call.code().name
                 if code == "PERMISSION_DENIED":
-                    return None
+                    # Who dials the port shows the operator's certificate, and that is no trader's.
+                    raise Problem(
+                        f"the engine on {address} denies its state: {call.details()}",
+                        f"move {self._data_dir} to a shorter path: decisions of this account go "
+                        "over a socket in run/, whose path may have 107 bytes",
+                    ) from error
                 raise Problem(
                     f"the engine gives no answer: {code}",
                     f"see {self._logs / shard.name('engine')}.log",

@@ -14,6 +14,8 @@ from server.errors import ConfigurationError
 from server.listening import (
     DECISION_FD_VARIABLE,
     LOCAL_FD_VARIABLE,
+    LOCAL_LISTEN_VARIABLE,
+    clear_local_address,
     close_listener,
     listening_address,
     open_listener,
@@ -35,6 +37,7 @@ class EnginePorts:
         decision_to_dial: By which this machine reaches it.
         metrics: Listening address of its metrics.
         listeners: By the variable that tells the engine their numbers; none where it binds itself.
+        local: Unix socket that the engine binds itself, unix:/absolute/path; empty: none.
     """
 
     shard: Shard
@@ -42,14 +45,16 @@ class EnginePorts:
     decision_to_dial: str
     metrics: str
     listeners: dict[str, socket.socket] = field(default_factory=dict)
+    local: str = ""
 
     def to_variables(self) -> dict[str, str]:
         """Return what every process of this shard is told, as variables of its environment."""
-        return {
+        variables = {
             "RISKGATE_DECISION_LISTEN": self.decision,
             "RISKGATE_METRICS_LISTEN": self.metrics,
             "RISKGATE_SHARD": str(self.shard),
         }
+        return variables | ({LOCAL_LISTEN_VARIABLE: self.local} if self.local else {})
 
     def descriptors(self) -> dict[str, int]:
         """Return the sockets that the engine inherits, by the variable that tells it."""
@@ -59,6 +64,9 @@ class EnginePorts:
         """Close the sockets and remove the files of Unix sockets."""
         for listener in self.listeners.values():
             close_listener(listener)
+        if self.local:
+            # An engine that was killed has left it.
+            Path(self.local.removeprefix(UNIX_PREFIX)).unlink(missing_ok=True)
 
 
 def open_ports(settings: Settings) -> list[EnginePorts]:
@@ -124,18 +132,21 @@ def address_of_shard(address: str, index: int) -> str:
 def _open(settings: Settings, shard: Shard) -> EnginePorts:
     address = address_of_shard(settings.decision_listen, shard.index)
     metrics = resolve_port("metrics_listen", address_of_shard(settings.metrics_listen, shard.index))
+    # Callers of this account need no certificate on a socket that only it can open.
+    local = _local_address(settings, shard.index) if _has_local_sockets(settings) else ""
     if settings.lane == "grpcio":
         # It can only listen by itself.
         address = resolve_port("decision_listen", address)
-        return EnginePorts(shard, address, to_dial(address), metrics)
+        if local:
+            clear_local_address(local)
+        return EnginePorts(shard, address, local or to_dial(address), metrics, local=local)
     listener = open_listener(address)
     address = listening_address(listener, address)
     ports = EnginePorts(shard, address, to_dial(address), metrics, {DECISION_FD_VARIABLE: listener})
-    if settings.tls_certificate is not None and _fits_local_sockets(settings):
-        # Callers of this account need no certificate on a socket that only it can open.
-        ports.decision_to_dial = _local_address(settings, shard.index)
+    if local:
+        ports.decision_to_dial = local
         try:
-            ports.listeners[LOCAL_FD_VARIABLE] = open_listener(ports.decision_to_dial)
+            ports.listeners[LOCAL_FD_VARIABLE] = open_listener(local)
         except BaseException:
             ports.close()
             raise
@@ -146,8 +157,13 @@ def _local_address(settings: Settings, index: int) -> str:
     return address_of_shard(f"{UNIX_PREFIX}{settings.data_dir / _LOCAL_SOCKET}", index)
 
 
-def _fits_local_sockets(settings: Settings) -> bool:
-    """Tell whether the kernel takes the paths; below a deep directory everybody dials the port."""
+def _has_local_sockets(settings: Settings) -> bool:
+    """Tell whether there is TLS, and whether the kernel takes the paths of sockets beside it.
+
+    Below a deep directory everybody dials the port.
+    """
+    if settings.tls_certificate is None:
+        return False
     try:
         check_decision_address(_local_address(settings, settings.shards - 1))
     except ValueError:

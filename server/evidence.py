@@ -25,9 +25,8 @@ from server.loaders.manifest import ENVELOPE_FILE, MANIFEST_FILE
 from server.record.model_history import Activated, find_activation
 from server.record.pool import connection, open_pool
 from server.security.head_files import HEADS_FOLDER, HeadFiles
-from server.security.heads import WITNESS_PUBLIC_KEY_FILE
 from server.security.key_files import load_public_key
-from server.security.keys import CHECKPOINT_PUBLIC_KEY_FILE
+from server.security.keys import CHECKPOINT_PUBLIC_KEY_FILE, WITNESS_PUBLIC_KEY_FILE
 from server.security.ledger_tree import LedgerTree
 from server.security.trust_files import read_pin, read_trust_files
 from server.shards import CHECKPOINT_FOLDER, JOURNAL_FOLDER, Shard

@@ -5,6 +5,7 @@ The event loop owns the engine.
 
 import asyncio
 import logging
+import os
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ from prometheus_client.core import Metric
 
 from server.engine import Engine
 from server.errors import UnavailableError
+from server.listening import LOCAL_LISTEN_VARIABLE, bind_for_owner
 from server.owner import LoopOwner
 from server.security.control_tls import find_control_tls
 from server.security.port_grants import open_grants
@@ -58,7 +60,11 @@ class GrpcioPort:
         self.number = 0
         self.grants, self._watch_grants = open_grants(settings, engine)
         self._tls = find_control_tls(settings)
-        self._server = self._make_server(engine)
+        self._server = self._make_server(engine, is_open=self._tls is None)
+        # Taken out of the environment: no child of ours is told.
+        self._local_address = os.environ.pop(LOCAL_LISTEN_VARIABLE, "")
+        # A server of its own, so that the listener alone tells who has every right.
+        self._local = self._make_server(engine, is_open=True) if self._local_address else None
 
     def wake(self) -> None:
         """Let the loop look at the ring of changes."""
@@ -76,20 +82,14 @@ class GrpcioPort:
         """Bind the port and answer.
 
         Raises:
-            UnavailableError: The port cannot be bound.
+            UnavailableError: The port, or the socket beside it, cannot be bound.
         """
         await asyncio.to_thread(warm_kernels)
         await self._say(_NOT_SERVING)
-        address = self._settings.decision_listen
-        try:
-            if self._tls is None:
-                port = self._server.add_insecure_port(address)
-            else:
-                port = self._server.add_secure_port(address, self._tls.credentials)
-        except RuntimeError as error:
-            raise UnavailableError("decision port", address) from error
+        port = self._bind()
         self._watch_grants.start()
-        await self._server.start()
+        for server in self._servers():
+            await server.start()
         self.number = port
         log.info("decision port %d listens", port)
 
@@ -115,10 +115,32 @@ class GrpcioPort:
     async def stop(self) -> None:
         """Take no new calls and give running ones their time."""
         await self._health.enter_graceful_shutdown()
-        await self._server.stop(self._settings.shutdown_grace_ms / 1_000)
+        grace_s = self._settings.shutdown_grace_ms / 1_000
+        await asyncio.gather(*(server.stop(grace_s) for server in self._servers()))
         await asyncio.to_thread(self._watch_grants.stop)
 
-    def _make_server(self, engine: Engine) -> grpc.aio.Server:
+    def _servers(self) -> list[grpc.aio.Server]:
+        return [self._server] if self._local is None else [self._server, self._local]
+
+    def _bind(self) -> int:
+        """Bind both; return the number of the port."""
+        address = self._settings.decision_listen
+        try:
+            if self._tls is None:
+                port = bind_for_owner(address, self._server.add_insecure_port)
+            else:
+                credentials = self._tls.credentials
+                port = bind_for_owner(
+                    address, lambda named: self._server.add_secure_port(named, credentials)
+                )
+            if self._local is not None:
+                address = self._local_address
+                bind_for_owner(address, self._local.add_insecure_port)
+        except (RuntimeError, OSError) as error:
+            raise UnavailableError("decision port", address) from error
+        return port
+
+    def _make_server(self, engine: Engine, *, is_open: bool) -> grpc.aio.Server:
         settings = self._settings
         server = grpc.aio.server(
             maximum_concurrent_rpcs=CONCURRENT_CALLS_MAX,
@@ -135,7 +157,7 @@ class GrpcioPort:
             engine,
             self._owner,
             self._counts,
-            access=CallAccess(self.grants, is_open=self._tls is None),
+            access=CallAccess(self.grants, is_open=is_open),
             is_ready=lambda: self._is_ready,
             state_wait_s=settings.state_wait_ms_max / 1_000,
             request_bytes_max=settings.request_bytes_max,

@@ -9,6 +9,7 @@ import errno
 import os
 import socket
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -17,11 +18,14 @@ from server.settings import UNIX_PREFIX, split_address
 
 DECISION_FD_VARIABLE: Final = "RISKGATE_DECISION_FD"
 LOCAL_FD_VARIABLE: Final = "RISKGATE_DECISION_LOCAL_FD"
+# In the place of the one above for an engine that can only bind by itself.
+LOCAL_LISTEN_VARIABLE: Final = "RISKGATE_DECISION_LOCAL_LISTEN"
 # What may wait while no engine accepts; the kernel's own bound (somaxconn) may be lower.
 BACKLOG: Final = 4_096
 _NAME: Final = "decision_listen"
 _SOCKET_MODE: Final = 0o600
 _FOLDER_MODE: Final = 0o700
+_UMASK: Final = 0o077
 
 
 def open_listener(address: str) -> socket.socket:
@@ -106,13 +110,56 @@ def close_listener(listener: socket.socket) -> None:
     listener.close()
 
 
+def clear_local_address(address: str) -> None:
+    """Make the folder of a Unix socket (mode 0700) and remove a socket that nobody listens on.
+
+    Args:
+        address: unix:/absolute/path, for somebody else to bind.
+
+    Raises:
+        ConfigurationError: There is something else, or somebody listens.
+    """
+    path = Path(address.removeprefix(UNIX_PREFIX))
+    try:
+        _clear_path(path)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ConfigurationError([f"{_NAME}: {address}: {reason}"]) from error
+
+
+def bind_for_owner(address: str, bind: Callable[[str], int]) -> int:
+    """Let a library bind an address; the file of a Unix socket is never open to other accounts.
+
+    Args:
+        address: HOST:PORT or unix:/absolute/path.
+        bind: Binds it before it returns.
+
+    Returns:
+        What `bind` has returned.
+    """
+    if not address.startswith(UNIX_PREFIX):
+        return bind(address)
+    # It is the process's own: files that other threads make meanwhile are closed to others too.
+    before = os.umask(_UMASK)
+    try:
+        bound = bind(address)
+    finally:
+        os.umask(before)
+    Path(address.removeprefix(UNIX_PREFIX)).chmod(_SOCKET_MODE)
+    return bound
+
+
 def _bind_path(listener: socket.socket, path: Path) -> None:
-    if not path.parent.exists():
-        path.parent.mkdir(mode=_FOLDER_MODE)
-    _remove_stale(path)
+    _clear_path(path)
     # Before the file exists, so that it never has another mode, whatever the umask says.
     os.fchmod(listener.fileno(), _SOCKET_MODE)
     listener.bind(str(path))
+
+
+def _clear_path(path: Path) -> None:
+    if not path.parent.exists():
+        path.parent.mkdir(mode=_FOLDER_MODE)
+    _remove_stale(path)
 
 
 def _remove_stale(path: Path) -> None:

@@ -10,6 +10,7 @@ import ipaddress
 import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import parse_qs, urlsplit
 
 import yaml
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
@@ -123,7 +124,7 @@ class Settings(BaseSettings):
         None, description="PostgreSQL to use; absent: an embedded one under the data directory."
     )
     redis_url: SecretStr | None = Field(
-        None, description="Redis to use; absent: an embedded one under the data directory."
+        None, description="Redis: unix://, rediss://, or on loopback; absent: an embedded one."
     )
     artifact_store_url: Annotated[str, AfterValidator(check_store_url)] | None = Field(
         None,
@@ -332,6 +333,10 @@ def _find_conflicts(settings: Settings) -> list[str]:
         problems.extend(
             f"{name}: certificate, key and client authority are set together" for name in missing
         )
+    if settings.redis_url is not None and not _is_private(settings.redis_url.get_secret_value()):
+        problems.append(
+            "redis_url: only by unix://, on loopback, or with TLS (rediss://) that is verified"
+        )
     if settings.journal_budget_bytes < _SEGMENTS_MIN * settings.journal_segment_bytes:
         problems.append(
             f"journal_budget_bytes: must hold {_SEGMENTS_MIN} files of journal_segment_bytes"
@@ -352,6 +357,19 @@ def _stays_here(address: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _is_private(redis_url: str) -> bool:
+    """Tell whether nobody on the way to Redis can read or write."""
+    try:
+        found = urlsplit(redis_url)
+        host = found.hostname or "localhost"
+    except ValueError:
+        return False
+    if found.scheme == "rediss":
+        # Verified unless somebody says otherwise.
+        return not parse_qs(found.query).keys() & {"ssl_cert_reqs", "ssl_check_hostname"}
+    return found.scheme == "unix" or _stays_here(f"[{host}]:0" if ":" in host else f"{host}:0")
 
 
 def _find_settings_file() -> Path | None:

@@ -302,7 +302,7 @@ def _report_ready(settings: Settings, addresses: Addresses, *, as_json: bool) ->
         line = (
             f"READY decisions on {decisions}, control on {addresses.control}, metrics on "
             f"{addresses.metrics}, data in {data_dir}; {_describe_security(settings)}; next: "
-            "riskgate apply -f FILE.yaml and "
+            'riskgate apply -f demo/sample.yaml --reason "first set-up" and '
             f"riskgate decide --help, each with --data-dir {data_dir}; stop with Ctrl-C"
         )
     sys.stdout.write(line + "\n")

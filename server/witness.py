@@ -25,9 +25,9 @@ from server.security.heads import (
     Head,
     HeadStatement,
     check_follows,
-    ensure_witness_key,
     sign_head,
 )
+from server.security.keys import ensure_witness_key
 from server.security.ledger_tree import LedgerHead
 from server.settings import Settings
 from server.trust_errors import AuditTamperedError

@@ -53,6 +53,36 @@ def test_open_when_the_lane_is_grpcio_then_the_engine_binds_for_itself(tmp_path:
         assert ports.listeners == {}
 
 
+def test_open_when_grpcio_speaks_tls_then_the_engine_is_told_of_a_socket_for_this_machine(
+    tmp_path: Path,
+) -> None:
+    with opened(tmp_path, lane="grpcio", shards=2, **TLS) as engines:
+        sockets = [f"unix:{tmp_path}/run/decision.sock{suffix}" for suffix in ("", ".1")]
+        assert [ports.decision_to_dial for ports in engines] == sockets
+        told = [ports.to_variables()["RISKGATE_DECISION_LOCAL_LISTEN"] for ports in engines]
+        assert told == sockets
+        assert all(ports.decision.startswith("127.0.0.1:") for ports in engines)
+        assert (tmp_path / "run").stat().st_mode & 0o777 == 0o700
+        # As an engine does that is killed.
+        with socket.socket(socket.AF_UNIX) as left:
+            left.bind(f"{tmp_path}/run/decision.sock")
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+def test_open_when_something_else_has_the_place_of_the_socket_then_it_stays(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "run").mkdir()
+    place = tmp_path / "run" / "decision.sock"
+    place.write_text("a file", encoding="ascii")
+    with (
+        pytest.raises(ConfigurationError, match="is no socket"),
+        opened(tmp_path, lane="grpcio", **TLS),
+    ):
+        pass
+    assert place.read_text(encoding="ascii") == "a file"
+
+
 def test_open_when_the_lane_is_compiled_then_the_socket_is_ours(tmp_path: Path) -> None:
     with opened(tmp_path) as (ports,):
         assert ports.decision == ports.decision_to_dial
@@ -71,14 +101,18 @@ def test_open_when_it_speaks_tls_then_this_machine_has_a_socket_of_its_own(
     assert not (tmp_path / "run" / "decision.sock").exists()
 
 
+@pytest.mark.parametrize(
+    ("lane", "inherited"), [("compiled", ["RISKGATE_DECISION_FD"]), ("grpcio", [])]
+)
 def test_open_when_the_directory_is_too_deep_for_a_socket_then_all_dial_the_port(
-    tmp_path: Path,
+    tmp_path: Path, lane: str, inherited: list[str]
 ) -> None:
     # The first engine's path would just fit, the second's would not.
     deep = tmp_path / ("x" * (107 - len(str(tmp_path)) - len("//run/decision.sock")))
-    with opened(deep, shards=2, **TLS) as engines:
+    with opened(deep, shards=2, lane=lane, **TLS) as engines:
         assert [ports.decision_to_dial for ports in engines] == [each.decision for each in engines]
-        assert all(list(each.listeners) == ["RISKGATE_DECISION_FD"] for each in engines)
+        assert all(list(each.listeners) == inherited for each in engines)
+        assert not any("RISKGATE_DECISION_LOCAL_LISTEN" in each.to_variables() for each in engines)
 
 
 def test_open_when_the_port_is_taken_then_the_stack_does_not_start(tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ def test_load_when_both_files_exist_then_refuses(tmp_path: Path) -> None:
 
 def test_repr_when_urls_hold_passwords_then_masks_them() -> None:
     settings = load_settings(
-        database_url="postgresql://a:hunter2@b/c", redis_url="redis://:hunter2@d"
+        database_url="postgresql://a:hunter2@b/c", redis_url="rediss://:hunter2@d"
     )
     assert "hunter2" not in repr(settings)
     assert "hunter2" not in str(settings)
@@ -200,6 +200,29 @@ def test_load_when_tls_settings_contradict_each_other_then_names_what_to_mend(
     with pytest.raises(ConfigurationError) as caught:
         load_settings(**said)
     assert [problem.partition(":")[0] for problem in caught.value.problems] == names
+
+
+@pytest.mark.parametrize(
+    ("url", "is_taken"),
+    [
+        ("unix://riskgate:hunter2@/run/redis.sock?db=0", True),
+        ("redis://localhost:6379/0", True),
+        ("redis://[::1]:6379/0", True),
+        ("rediss://riskgate:hunter2@redis.example:6379/0", True),
+        ("redis://riskgate:hunter2@redis.example:6379/0", False),
+        ("redis://10.1.2.3", False),
+        ("rediss://riskgate:hunter2@redis.example?ssl_cert_reqs=none", False),
+        ("rediss://redis.example?ssl_check_hostname=False", False),
+        ("redis://[hunter2", False),
+    ],
+)
+def test_load_when_redis_is_elsewhere_then_tls_is_needed(url: str, is_taken: bool) -> None:
+    if is_taken:
+        assert load_settings(redis_url=url).redis_url_text() == url
+        return
+    with pytest.raises(ConfigurationError, match="redis_url: only by unix://") as caught:
+        load_settings(redis_url=url)
+    assert "hunter2" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

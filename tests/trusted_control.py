@@ -121,6 +121,7 @@ async def trusted_control(
     )
     async with open_pool(database_url) as pool, open_redis(redis_url) as client:
         parts = TrustedControl(pool, "", folder, authority)
+        parts.revoke()
         seal = FeedSeal.ensure(folder / "keys")
         publisher = Publisher(pool, client, seal, heartbeat_interval_ms=500)
         reader = control.peer_reader(settings)

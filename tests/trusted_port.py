@@ -35,6 +35,7 @@ class Pki:
         self.ca, _ = self.authority.issued.write(folder, "ca")
         self.crl = folder / "ca.crl"
         self.certificate, self.key = self.authority.issue_server().write(folder, "server")
+        self.revoke()
 
     def settings(self) -> dict[str, Any]:
         """Return what a port needs to serve."""

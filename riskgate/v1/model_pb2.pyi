@@ -226,10 +226,12 @@ class GetModelRequest(_message.Message):
     def __init__(self, purpose: _Optional[str] = ..., version: _Optional[str] = ...) -> None: ...
 
 class GetModelResponse(_message.Message):
-    __slots__ = ("model",)
+    __slots__ = ("model", "proposed_statement")
     MODEL_FIELD_NUMBER: _ClassVar[int]
+    PROPOSED_STATEMENT_FIELD_NUMBER: _ClassVar[int]
     model: ModelVersion
-    def __init__(self, model: _Optional[_Union[ModelVersion, _Mapping]] = ...) -> None: ...
+    proposed_statement: bytes
+    def __init__(self, model: _Optional[_Union[ModelVersion, _Mapping]] = ..., proposed_statement: _Optional[bytes] = ...) -> None: ...
 
 class ListModelsRequest(_message.Message):
     __slots__ = ("purpose", "page_size", "page_token")

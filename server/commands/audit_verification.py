@@ -10,8 +10,9 @@ from server.errors import NotFoundError
 from server.record.audit_chain import AuditLog
 from server.security.audit_verification import Verified, verify_log
 from server.security.head_files import HEADS_FOLDER, HeadFiles, read_heads
-from server.security.heads import WITNESS_PUBLIC_KEY_FILE, Head
+from server.security.heads import Head
 from server.security.key_files import load_public_key
+from server.security.keys import WITNESS_PUBLIC_KEY_FILE
 from server.settings import load_settings
 from server.trust_errors import AuditTamperedError
 

@@ -11,8 +11,9 @@ from server.errors import NotFoundError
 from server.record import deployments, ledger
 from server.record.pool import connection, open_pool
 from server.security.head_files import HEADS_FOLDER, HeadFiles
-from server.security.heads import WITNESS_PUBLIC_KEY_FILE, Head
+from server.security.heads import Head
 from server.security.key_files import load_public_key
+from server.security.keys import WITNESS_PUBLIC_KEY_FILE
 from server.security.ledger_tree import (
     LedgerAccount,
     LedgerEntry,

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -21,6 +21,9 @@ from server.commands.options import AsJson, DataDir, print_json
 from server.errors import InvalidFieldError, NotFoundError, PreconditionError
 from server.semantic_version import normalise
 from server.settings import load_settings
+
+if TYPE_CHECKING:
+    from server.security.activation import ActivationStatement
 
 Version = Annotated[str, typer.Argument(help="Semantic version, as in 1.0.0.")]
 Purpose = Annotated[str, typer.Option("--purpose", help="What it is for: slippage or risk_policy.")]
@@ -88,7 +91,7 @@ def approve(
         typer.Option(
             "--statement",
             help="The proposed statement.",
-            show_default="proposals/ in the data directory",
+            show_default="proposals/ in the data directory, else what the server has",
         ),
     ] = None,
     purpose: Purpose = SLIPPAGE,
@@ -103,9 +106,13 @@ def approve(
 
     payload = _read_statement(statement, data_dir, purpose, version)
     keys = [load_private_key(path) for path in _key_paths(key, person, data_dir)]
-    if not as_json:
-        _show_statement(payload)
     with control_client(control, data_dir) as client:
+        if payload is None:
+            payload = _fetch_statement(client, purpose, version)
+            # Nobody here has seen it before, so scripts are shown it too.
+            _show_statement(payload, to_stderr=as_json)
+        elif not as_json:
+            _show_statement(payload)
         for each in keys:
             request = model_pb2.ApproveModelRequest(
                 purpose=purpose,
@@ -232,29 +239,58 @@ def _key_paths(key: Path | None, person: str | None, data_dir: Path | None) -> I
             yield folder / file
 
 
-def _read_statement(path: Path | None, data_dir: Path | None, purpose: str, version: str) -> bytes:
-    """Return the statement to be signed, if it is about what was named.
+def _read_statement(
+    path: Path | None, data_dir: Path | None, purpose: str, version: str
+) -> bytes | None:
+    """Return the statement to be signed; None: no file was named, and none is in its place.
 
     Raises:
-        NotFoundError: There is no such file.
+        NotFoundError: The file that was named cannot be read, or another one cannot.
         PreconditionError: It is about something else.
         StatementError: It is no activation statement.
     """
+    place = path or _statement_path(data_dir, purpose, _normalise(version))
+    try:
+        payload = place.read_bytes()
+    except OSError as error:
+        if path is None and isinstance(error, FileNotFoundError):
+            return None
+        raise NotFoundError("proposed statement", str(place)) from error
+    _require_about(payload, purpose, version)
+    return payload
+
+
+def _fetch_statement(client: Any, purpose: str, version: str) -> bytes:
+    """Return the statement that the server takes signatures of now, if it is what it says.
+
+    Raises:
+        PreconditionError: Nothing is proposed, or it is about something else.
+        StatementError: It is no activation statement.
+    """
+    request = model_pb2.GetModelRequest(purpose=purpose, version=version)
+    answer = call(client.models.GetModel, request)
+    payload = bytes(answer.proposed_statement)
+    if not payload:
+        raise PreconditionError("nothing is proposed: propose the activation first")
+    if _require_about(payload, purpose, version).digest != answer.model.digest.hex():
+        raise PreconditionError(f"the statement is about another artifact than {version}")
+    return payload
+
+
+def _require_about(payload: bytes, purpose: str, version: str) -> "ActivationStatement":
     from server.security.activation import parse_activation
 
+    said = parse_activation(payload)
+    if (said.purpose, said.version) != (purpose, _normalise(version)):
+        raise PreconditionError(f"the statement is about {said.purpose} {said.version}")
+    return said
+
+
+def _normalise(version: str) -> str:
     try:
-        version = normalise(version)
+        return normalise(version)
     except ValueError as error:
         raise InvalidFieldError("version", "must be MAJOR.MINOR.PATCH") from error
-    path = path or _statement_path(data_dir, purpose, version)
-    try:
-        payload = path.read_bytes()
-    except OSError as error:
-        raise NotFoundError("proposed statement", str(path)) from error
-    said = parse_activation(payload)
-    if (said.purpose, said.version) != (purpose, version):
-        raise PreconditionError(f"the statement is about {said.purpose} {said.version}")
-    return payload
 
 
 def _statement_path(data_dir: Path | None, purpose: str, version: str) -> Path:
@@ -262,6 +298,6 @@ def _statement_path(data_dir: Path | None, purpose: str, version: str) -> Path:
     return folder / f"{purpose}-{version}.json"
 
 
-def _show_statement(payload: bytes) -> None:
+def _show_statement(payload: bytes, *, to_stderr: bool = False) -> None:
     for name, value in sorted(json.loads(payload).items()):
-        typer.echo(f"  {name:<16} {value if value != '' else '-'}")
+        typer.echo(f"  {name:<16} {value if value != '' else '-'}", err=to_stderr)

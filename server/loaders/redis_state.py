@@ -173,9 +173,9 @@ class RedisStateLoader:
         first: list[bytes] = []
         later: dict[int, list[Entry]] = {kind: [] for kind in _LATER_KINDS}
         completeness = Completeness(version)
-        for entry in self._scan():
+        # Of two of one name the first was counted; nobody knows whether the second is the newest.
+        for entry in filter(lambda each: completeness.note(each.message), self._scan()):
             message = entry.message
-            completeness.note(message)
             if message.version > version:
                 ahead[message.kind, message.key] = message.version
             if message.kind in later:

@@ -8,7 +8,7 @@ from psycopg.rows import DictRow
 
 from server.record import rows
 from server.record.admin_change import Note
-from server.record.deployments import key_of
+from server.record.deployments import key_of, newest_serial
 from server.record.pool import Database
 from server.security.activation import ActivationStatement
 from server.security.caller import current_call
@@ -59,6 +59,10 @@ class ApprovalRepository:
         )
         cursor = await database.execute(query, [model["purpose"], model["version"]])
         return await cursor.fetchone()
+
+    async def is_stale(self, database: Database, proposal: DictRow) -> bool:
+        """Tell whether another activation of the purpose came after a proposal was made."""
+        return bool(proposal["serial"] != await newest_serial(database, proposal["purpose"]) + 1)
 
     async def add(
         self, database: Database, proposal: DictRow, key: TrustedKey, envelope: bytes, note: Note

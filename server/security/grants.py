@@ -171,8 +171,9 @@ class Grants:
         with self._lock:
             if self._entries.get(identity.uri) == identity:
                 return
-            self._entries[identity.uri] = identity
             self._rebuild(name, identity)
+            # Last: an entry that cannot be used is not taken for one that counts already.
+            self._entries[identity.uri] = identity
 
     def put_rows(self, uri: str, rows: bytes) -> None:
         """Take in the rows of a CHANGE_KIND_IDENTITY; without any the entry is dropped."""

@@ -7,20 +7,16 @@ forge everything; and what was written since the newest head, about a second, is
 """
 
 from hashlib import sha256
-from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from pydantic import BaseModel, ConfigDict, Field
 
 from server.security.canonical import decode_canonical, encode_canonical
-from server.security.key_files import ensure_key_pair, load_public_key
 from server.security.sole_signer import open_signed
 from server.security.statements import Kind, sign_statement
 from server.trust_errors import AuditTamperedError
 
-WITNESS_KEY_FILE: Final = "witness.pem"
-WITNESS_PUBLIC_KEY_FILE: Final = "witness.pub.pem"
 # What stands before the first head of a chain.
 NO_LINK: Final = "0" * 64
 
@@ -65,20 +61,6 @@ class Head(NamedTuple):
     raw: bytes
     statement: HeadStatement
     link: str
-
-
-def ensure_witness_key(keys_dir: Path) -> Ed25519PrivateKey:
-    """Return the key that signs heads; make it unless it is there.
-
-    Raises:
-        TrustSetInvalidError: One of its files is no Ed25519 key.
-        AuditTamperedError: The two do not belong together.
-    """
-    public_path = keys_dir / WITNESS_PUBLIC_KEY_FILE
-    key = ensure_key_pair(keys_dir / WITNESS_KEY_FILE, public_path)
-    if load_public_key(public_path) != key.public_key():
-        raise AuditTamperedError(f"{public_path} does not belong to {WITNESS_KEY_FILE}")
-    return key
 
 
 def sign_head(statement: HeadStatement, key: Ed25519PrivateKey) -> Head:

@@ -135,11 +135,12 @@ class Pki:
 
         Raises:
             NotFoundError: No certificate that is still valid has that name.
-            ConfigurationError: There is no usable authority.
+            ConfigurationError: There is no usable authority, or its list is missing.
         """
         number = name.replace(":", "").lower().lstrip("0")
         with self._locked():
             signer = self._read_signer()
+            self._require_list()
             now = datetime.now(UTC)
             found = [
                 each
@@ -183,10 +184,13 @@ class Pki:
         if left < OPERATOR_LIFETIME:
             mend = f"move {self.folder} away, start again, issue the client certificates anew"
             raise ConfigurationError([f"{self.authority_path}: ends in {left.days} days; {mend}"])
+        self._require_list()
+        return False
+
+    def _require_list(self) -> None:
         if not self.crl_path.exists():
             # Without the list nobody could tell what was revoked: that is not made up here.
             raise ConfigurationError([f"{self.crl_path}: is missing; restore it from a backup"])
-        return False
 
     def _ensure_server(self, hosts: Sequence[str]) -> bool:
         path = self.folder / "server.crt"

@@ -159,7 +159,7 @@ class AccessChecks:
         if right.justification and not visit.reason.strip():
             raise JustificationMissingError
         if right.second_factor and not visit.caller.is_insecure:
-            code = str(dict(context.invocation_metadata() or ()).get(OTP_KEY, ""))
+            code = read_code(context)
             await check_code(self._pool, visit.caller.uri, code, now_s=time.time())
 
     async def require_still(self, visit: Visit) -> None:
@@ -208,6 +208,11 @@ class AccessChecks:
         entry = visit.entry
         limits = (entry.calls_per_second, entry.burst) if entry else (None, None)
         self._rates.take(visit.caller.uri, *limits)
+
+
+def read_code(context: Any) -> str:
+    """Return the one-time code in a call's metadata; empty: there is none."""
+    return str(dict(context.invocation_metadata() or ()).get(OTP_KEY, ""))
 
 
 def read_path(message: Any, path: str) -> str:

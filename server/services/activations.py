@@ -256,7 +256,7 @@ class Activations:
         proposal = await self._approvals.current(change.database, model)
         if proposal is None:
             raise PreconditionError("nothing is proposed: propose the activation first")
-        if proposal["serial"] != await newest_serial(change.database, model["purpose"]) + 1:
+        if await self._approvals.is_stale(change.database, proposal):
             raise PreconditionError("the proposal is stale: another activation came first")
         return proposal
 

@@ -24,7 +24,7 @@ from server.record.second_factor import SecondFactorRepository, check_code
 from server.security.caller import Caller, current_call
 from server.security.one_time_codes import format_otpauth, make_secret
 from server.security.rights import RIGHTS
-from server.services.access_checks import OTP_KEY
+from server.services.access_checks import read_code
 from server.services.writing import CREATED, UNCHANGED, UPDATED, Parts, outcome_word
 from server.trust_errors import SecondFactorError
 
@@ -159,11 +159,6 @@ class IdentityService(identity_pb2_grpc.IdentityServiceServicer):
         if caller.not_after_ns:
             answer.not_after.FromNanoseconds(caller.not_after_ns)
         return answer
-
-
-def read_code(context: Any) -> str:
-    """Return the one-time code in a call's metadata; empty: there is none."""
-    return str(dict(context.invocation_metadata() or ()).get(OTP_KEY, ""))
 
 
 def _may_call(caller: Caller, path: str, right: rights_pb2.Right) -> bool:

@@ -9,17 +9,19 @@ from typing import Any, Final
 
 from riskgate.v1 import model_pb2 as pb
 from riskgate.v1 import model_pb2_grpc
-from server.errors import UnavailableError
+from server.errors import PreconditionError, UnavailableError
 from server.forms import fields
 from server.forms.model import read_version, write_event, write_model, write_replica
+from server.lifecycle import next_status
 from server.loaders.redis_replica import RedisReplicas
 from server.policy import DEFAULT_POLICY, canonical_bytes
 from server.record import deployments
 from server.record.admin_change import AdminChange
+from server.record.approvals import ApprovalRepository
 from server.record.models import ModelRepository
 from server.record.paging import decode_token, encode_token, page_size
 from server.record.policies import PolicyRepository
-from server.record.pool import connection
+from server.record.pool import Database, connection
 from server.replica import Replica
 from server.security.feed_seal import FeedSeal
 from server.security.field_encryption import KeyRing
@@ -45,14 +47,18 @@ class ModelReads(model_pb2_grpc.ModelServiceServicer):
         self._parts = parts
         self._models = ModelRepository(KeyRing.ensure(keys_dir))
         self._policies = PolicyRepository()
+        self._approvals = ApprovalRepository()
         self._seal = FeedSeal.ensure(keys_dir)
 
     async def GetModel(self, request: pb.GetModelRequest, context: Any) -> pb.GetModelResponse:
-        """Return one version."""
+        """Return one version, and what is proposed to be signed for it."""
         purpose, version = read_version(request.purpose, request.version)
         async with connection(self._parts.pool) as database:
             row = await self._models.require(database, purpose, version)
-        return pb.GetModelResponse(model=write_model(self._models.open_parameters(row)))
+            statement = await self._find_statement(database, row)
+        return pb.GetModelResponse(
+            model=write_model(self._models.open_parameters(row)), proposed_statement=statement
+        )
 
     async def ListModels(
         self, request: pb.ListModelsRequest, context: Any
@@ -111,6 +117,17 @@ class ModelReads(model_pb2_grpc.ModelServiceServicer):
             sha256(canonical_bytes(policy)).hexdigest(),
         )
         return pb.ListReplicasResponse(replicas=[write_replica(each, expected) for each in said])
+
+    async def _find_statement(self, database: Database, model: Row) -> bytes:
+        """Return the statement that ApproveModel takes signatures of now; empty: none."""
+        try:
+            next_status("sign", model["status"])
+        except PreconditionError:
+            return b""
+        proposal = await self._approvals.current(database, model)
+        if proposal is None or await self._approvals.is_stale(database, proposal):
+            return b""
+        return bytes(proposal["statement"])
 
     def _read_replicas(self) -> list[Replica]:
         if not self._parts.redis_url:

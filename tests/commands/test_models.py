@@ -2,22 +2,33 @@
 
 import asyncio
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, Final
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from typer.testing import CliRunner
 
+from riskgate.v1 import model_pb2
 from server.cli import app
+from server.commands.model_moves import _fetch_statement
+from server.errors import PreconditionError
 from server.loaders.policy_release import build_policy_release
 from server.policy import DEFAULT_POLICY
-from server.security.keys import APPROVER_RISK_KEY_FILE, ensure_development_keys
+from server.security.activation import build_activation
+from server.security.keys import (
+    APPROVER_RISK_KEY_FILE,
+    APPROVER_TECHNOLOGY_KEY_FILE,
+    ensure_development_keys,
+)
 from tests.artifact_builder import load_author_key
 from tests.control_harness import Control, play
 
 WHY = ("--reason", "wider stops in thin markets")
+DIGEST: Final = "01" * 32
 
 
 @pytest.fixture
@@ -101,6 +112,77 @@ def test_a_policy_goes_from_push_to_active_and_back_by_commands(
     play(database_url, redis_url, data_dir, scenario)
 
 
+def test_an_approver_on_another_machine_signs_what_the_server_has(
+    database_url: str, redis_url: str, data_dir: Path, tmp_path: Path
+) -> None:
+    policy = ("--purpose", "risk_policy")
+    keys = data_dir / "keys"
+
+    async def scenario(parts: Control) -> None:
+        here, there = Shell(parts, data_dir), Shell(parts, tmp_path / "another machine")
+        await here.ok("push", write_release(data_dir, tmp_path / "release", "1.0.0"))
+        digest = (await here.ok("propose", "1.0.0", *policy, *WHY))["statement"]["digest"]
+        risk = ("--key", str(keys / APPROVER_RISK_KEY_FILE))
+        shown = await there.run("approve", "v1.0", *risk, *policy, *WHY)
+        assert shown.exit_code == 0, shown.output
+        assert digest in shown.stdout
+        technology = ("--key", str(keys / APPROVER_TECHNOLOGY_KEY_FILE))
+        by_script = await there.run("approve", "1.0.0", *technology, *policy, *WHY, "--json")
+        assert by_script.exit_code == 0, by_script.output
+        assert json.loads(by_script.stdout)["model"]["status"] == "APPROVED"
+        assert digest in by_script.stderr
+        assert (await here.ok("activate", "1.0.0", *policy, *WHY))["model"]["serial"] == 1
+
+        # A file that is there is what was looked at: what the server has does not replace it.
+        await here.ok("push", write_release(data_dir, tmp_path / "next", "1.1.0"))
+        await here.ok("propose", "1.1.0", *policy, *WHY)
+        aside = ("--out", str(tmp_path / "aside.json"))
+        await here.ok("propose", "1.1.0", *aside, *policy, "--reason", "another one")
+        refused = await here.run("approve", "1.1.0", "--as", "risk", *policy, *WHY)
+        assert refused.exit_code == 1
+        assert "not the current proposal" in refused.output
+
+    play(database_url, redis_url, data_dir, scenario)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"version": "1.1.0"}, "about risk_policy 1.1.0"),
+        ({"purpose": "slippage"}, "about slippage 1.0.0"),
+        ({"digest": "ab" * 32}, "about another artifact"),
+    ],
+)
+def test_an_approver_signs_nothing_else_than_what_was_named(
+    change: dict[str, Any], words: str
+) -> None:
+    sent = json.dumps(statement() | change, sort_keys=True, separators=(",", ":")).encode()
+    answer = model_pb2.GetModelResponse(
+        model=model_pb2.ModelVersion(digest=bytes.fromhex(DIGEST)), proposed_statement=sent
+    )
+    client: Any = SimpleNamespace(models=SimpleNamespace(GetModel=lambda *_, **__: answer))
+    with pytest.raises(PreconditionError, match=words):
+        _fetch_statement(client, "risk_policy", "1.0.0")
+
+
+def statement() -> dict[str, Any]:
+    now = datetime.now(UTC)
+    payload = build_activation(
+        purpose="risk_policy",
+        version="1.0.0",
+        digest=DIGEST,
+        serial=1,
+        previous_digest="",
+        fallback_digest="",
+        not_before=now,
+        expires=now + timedelta(hours=1),
+        justification="why",
+        trust_version=1,
+    )
+    said: dict[str, Any] = json.loads(payload)
+    return said
+
+
 def test_commands_refuse_what_they_can_tell_by_themselves(
     database_url: str, redis_url: str, data_dir: Path, tmp_path: Path
 ) -> None:
@@ -119,8 +201,12 @@ def test_commands_refuse_what_they_can_tell_by_themselves(
             done = await shell.run(*command)
             assert (done.exit_code, words in done.output) == (1, True), done.output
 
-        await refused("proposed statement", "approve", "1.0.0", "--as", "risk", *policy, *WHY)
+        missing = str(tmp_path / "missing.json")
+        await refused("proposed statement", "approve", "1.0.0", "--as", "risk", *policy, *WHY,
+                      "--statement", missing)  # fmt: skip
+        await refused("not found", "approve", "1.0.0", "--as", "risk", *policy, *WHY)
         await shell.ok("push", write_release(data_dir, tmp_path / "release", "1.0.0"))
+        await refused("nothing is proposed", "approve", "1.0.0", "--as", "risk", *policy, *WHY)
         file = (await shell.ok("propose", "1.0.0", *policy, *WHY))["file"]
         await refused("--key FILE or --as", "approve", "1.0.0", *policy, *WHY)
         await refused("risk, technology or both", "approve", "1.0.0", "--as", "me", *policy, *WHY)

@@ -85,3 +85,27 @@ def test_measurements_have_no_place_in_the_count() -> None:
     assert not completeness.is_whole
     completeness.note(StateChange(version=1, kind=CHANGE_KIND_ACCOUNT, key="a", revision=1))
     assert completeness.is_whole
+
+
+def test_a_stream_with_a_change_left_out_does_not_make_up_for_an_old_entity() -> None:
+    # a at 1, 3, 4 and b at 2, 5 before the load; b again at 6 and 7 since.
+    changes = record_of(list("abaabbb"))
+    completeness = Completeness(5)
+    old, newest_of_b = changes[2], changes[6]
+    completeness.note(old)
+    completeness.note(newest_of_b)
+    completeness.settle(newest_of_b)  # the stream hides version 6
+    assert not completeness.is_whole
+    completeness.settle(changes[5])
+    assert not completeness.is_whole
+
+
+def test_only_the_first_of_a_name_may_be_used() -> None:
+    changes = record_of(list("aa"))
+    completeness = Completeness(2)
+    assert completeness.note(changes[1])
+    assert not completeness.note(changes[0])
+    assert completeness.is_whole
+    measurement = StateChange(kind=CHANGE_KIND_CONVERSION_RATE, key="EUR/USD")
+    assert completeness.note(measurement)
+    assert completeness.note(measurement)

@@ -14,6 +14,7 @@ from server import feed
 from server.changes import model_rows, state_change
 from server.embedded.redis import EmbeddedRedis
 from server.hotpath import layout
+from server.loaders.feed_entry import Entry, read_entry
 from server.loaders.redis_state import RedisStateLoader
 from tests.feed_harness import (
     RATE,
@@ -303,3 +304,57 @@ def test_follow_when_redis_restarts_then_it_recovers_by_itself(tmp_path: Path) -
 def _open_folder(tmp_path: Path) -> Path:
     # As root the service runs as another account, which must be able to reach it.
     return Path(tempfile.mkdtemp(prefix="riskgate-test-")) if os.geteuid() == 0 else tmp_path
+
+
+def test_load_when_an_old_entity_is_made_up_for_by_a_later_change_then_it_is_refused(
+    publisher: Publisher, redis_url: str, receiver: Receiver
+) -> None:
+    for key in ("A", "B", "A", "A", "B"):
+        publisher.change(RATE, key, rate_rows())
+        if publisher.version == 3:
+            old = publisher.entities["6:A"]
+    publisher.rebuild()
+    skipped = publisher.change(RATE, "B", rate_rows())
+    later = publisher.change(RATE, "B", rate_rows())
+    publisher.client.hset(feed.STATE_KEY, mapping={"6:A": old, "6:B": later})
+
+    class Loader(RedisStateLoader):
+        """Is read to while the intruder writes; the load is at 5, and B is as of 7 already."""
+
+        def _scan(self) -> Iterator[Entry]:
+            yield from super()._scan()
+            publisher.add(99, later)  # under another number: once loaded it would be dropped
+            publisher.add(6, skipped)
+            publisher.add(7, later)
+
+    loader = Loader(redis_url, receiver, SEAL, block_ms=50)
+    loader.start()
+    try:
+        wait(lambda: loader.forged > 0 or loader.is_current)
+        assert not loader.is_current
+        assert receiver.changes == []
+    finally:
+        loader.stop()
+
+
+def test_load_when_redis_names_an_entity_twice_then_the_first_alone_counts(
+    publisher: Publisher, redis_url: str, receiver: Receiver
+) -> None:
+    old = publisher.change(RATE, "A", rate_rows())
+    publisher.change(RATE, "A", rate_rows())
+    publisher.rebuild()
+
+    class Loader(RedisStateLoader):
+        """Reads a hash in which the newest content is followed by an earlier one."""
+
+        def _scan(self) -> Iterator[Entry]:
+            yield from super()._scan()
+            yield read_entry(old)
+
+    loader = Loader(redis_url, receiver, SEAL, block_ms=50)
+    loader.start()
+    try:
+        wait(lambda: loader.is_current)
+        assert receiver.versions() == [2]
+    finally:
+        loader.stop()

@@ -17,8 +17,8 @@ from riskgate.v1 import admin_pb2, reference_pb2, reference_pb2_grpc
 from server.record.audit_chain import AuditLog
 from server.security.audit_verification import Verified, verify_log
 from server.security.head_files import HeadFiles, read_heads
-from server.security.heads import WITNESS_PUBLIC_KEY_FILE
 from server.security.key_files import load_public_key
+from server.security.keys import WITNESS_PUBLIC_KEY_FILE
 from tests.control_harness import reset
 from tests.control_process import control_process
 

@@ -125,7 +125,9 @@ def test_evidence_when_verified_offline_then_every_link_holds(
 ) -> None:
     done = verify(case, pins(stack), tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
-    assert f"decision {case['decision']['decision_id']}" in done.stdout
+    decision = case["decision"]
+    assert f"decision {decision['decision_id']} of " in done.stdout
+    assert f"{decision['answer']['lot_size']:g} lots" in done.stdout
     assert case["decision"]["is_same"]
     digest = sha256(base64.b64decode(case["model"]["manifest"])).hexdigest()
     assert case["decision"]["model"]["digest"] == digest
@@ -146,6 +148,18 @@ def _swap_approval(case: Document) -> None:
 
 def _other_entry(case: Document) -> None:
     case["checkpoint"]["index"] += -1 if case["checkpoint"]["index"] else 1
+
+
+def unsigned(text: str) -> str:
+    """Return an envelope without its signatures, which nothing in it contradicts."""
+    envelope = json.loads(base64.b64decode(text))
+    envelope["signatures"] = []
+    return base64.b64encode(json.dumps(envelope).encode()).decode()
+
+
+def _released_by_an_approver(case: Document) -> None:
+    """Put what approvers have signed there: their keys are trusted, for something else."""
+    case["model"]["release"] = case["model"]["activation"]
 
 
 FORGERIES: dict[str, Callable[[Document], None]] = {
@@ -173,6 +187,20 @@ FORGERIES: dict[str, Callable[[Document], None]] = {
     "the signed head": lambda case: case["model"]["ledger"].update(
         head=flip(case["model"]["ledger"]["head"])
     ),
+    "the checkpoint, signed by nobody": lambda case: case["checkpoint"].update(
+        envelope=unsigned(case["checkpoint"]["envelope"])
+    ),
+    "the release, signed by nobody": lambda case: case["model"].update(
+        release=unsigned(case["model"]["release"])
+    ),
+    "the head, signed by nobody": lambda case: case["model"]["ledger"].update(
+        head=unsigned(case["model"]["ledger"]["head"])
+    ),
+    "the release, by an approver": _released_by_an_approver,
+    "the decision": lambda case: case["decision"].update(
+        decision_id=case["decision"]["decision_id"] + 1
+    ),
+    "that a model spoke": lambda case: case.update(model=None),
 }
 
 

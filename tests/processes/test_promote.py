@@ -23,7 +23,7 @@ from tests.faults.promises import (
 )
 from tests.faults.source import feeding
 from tests.faults.victim import victim_in
-from tests.feed_harness import SEAL
+from tests.feed_harness import SEAL, give_feed_key
 from tests.standby_processes import (
     WAIT_S,
     Reserve,
@@ -103,7 +103,8 @@ def test_a_standby_elsewhere_goes_on_with_what_was_shipped(tmp_path: Path, redis
         shipping = Shipping(primary.data_dir, redis_url)
         stack.callback(shipping.kill)
         shipping.start()
-        (tmp_path / "reserve").mkdir()
+        # On another machine the key of the feed was copied by hand.
+        give_feed_key(tmp_path / "reserve")
         reserve = Reserve(tmp_path / "reserve", redis_url, None)
         stack.callback(reserve.kill)
         reserve.start()

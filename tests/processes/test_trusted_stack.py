@@ -363,19 +363,3 @@ def test_a_trader_may_use_its_own_accounts_from_the_moment_it_is_put(
         # The connection lives on; what it was let in for does not.
         stack.answer("pki revoke", uri)
         assert wait_until(lambda: ask("steady") != "decided", timeout_s=10)
-
-
-def test_by_grpcio_the_ports_want_certificates_too() -> None:
-    with running_stack("--lane", "grpcio") as stack:
-        assert stack.is_healthy()
-        assert not stack.state.decision_address.startswith("unix:")
-        anonymous = riskgate.Client(
-            decision_port(stack), credentials="plaintext", deadline_s=DEADLINE_S
-        )
-        with (
-            riskgate.connect(stack.data_dir, deadline_s=DEADLINE_S) as gate,
-            pytest.raises(riskgate.NoDecisionError, match="this role may not call this method"),
-        ):
-            gate.decide(**ORDER)
-        with anonymous, pytest.raises(riskgate.NoDecisionError):
-            anonymous.decide(**ORDER, deadline_s=1.0)

@@ -18,8 +18,8 @@ from server.policy import DEFAULT_POLICY
 from server.record import deployments, ledger
 from server.record.pool import connection, open_pool
 from server.security.head_files import HEADS_FOLDER, HeadFiles
-from server.security.heads import NO_LINK, HeadStatement, ensure_witness_key, sign_head
-from server.security.keys import ensure_development_keys
+from server.security.heads import NO_LINK, HeadStatement, sign_head
+from server.security.keys import ensure_development_keys, ensure_witness_key
 from server.security.ledger_tree import (
     LedgerAccount,
     LedgerHead,

@@ -213,6 +213,7 @@ def test_a_listed_certificate_is_barred_and_let_in_again_when_it_is_not(tmp_path
     issued = authority.issue_client(TRADER)
     ca, _ = authority.issued.write(tmp_path, "ca")
     crl = tmp_path / "ca.crl"
+    crl.write_bytes(authority.revoke())
     revoked = RevokedCertificates(crl, ca, read_clock_ns=lambda: clock[0])
     grants = Grants("riskgate", revoked)
     grant = grants.row_for(TRADER, 0, issued.certificate.serial_number)
@@ -224,3 +225,11 @@ def test_a_listed_certificate_is_barred_and_let_in_again_when_it_is_not(tmp_path
         assert grant_of(grant)["bar"] == bar
         assert find_denial_nb(grant, METHOD_DECIDE, NOW_NS) == bar
         assert grants.is_barred(issued.certificate.serial_number) == (bar != D_NONE)
+
+
+def test_an_entry_that_cannot_be_used_is_refused_each_time_it_comes(grants: Grants) -> None:
+    grants.put(Identity(uri=TRADER, accounts=["A"]))
+    grants.row_for(TRADER, 0, 1)
+    for _ in range(2):
+        with pytest.raises(ValueError, match="at most 64 bytes"):
+            grants.put(Identity(uri=TRADER, accounts=["A" * 65]))

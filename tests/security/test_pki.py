@@ -199,6 +199,16 @@ def test_a_lost_list_of_revoked_certificates_is_not_made_up(pki: Pki) -> None:
         pki.ensure([], OPERATOR)
 
 
+def test_revoking_without_the_list_does_not_let_the_others_back_in(pki: Pki) -> None:
+    for name in ("ann", "ben"):
+        pki.issue(f"spiffe://riskgate/trader/{name}")
+    pki.revoke("spiffe://riskgate/trader/ann")
+    pki.crl_path.unlink()
+    with pytest.raises(ConfigurationError, match=r"ca\.crl: is missing"):
+        pki.revoke("spiffe://riskgate/trader/ben")
+    assert not pki.crl_path.exists()
+
+
 @pytest.mark.parametrize("name", ["ca.crt", "ca.key", "server.crt", "operator.key", "ca.crl"])
 def test_a_damaged_file_is_named(pki: Pki, name: str) -> None:
     (pki.folder / name).write_text("nothing")

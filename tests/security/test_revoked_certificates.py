@@ -1,5 +1,6 @@
 """The authority's list of revoked certificates, as the control port reads it."""
 
+import errno
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -23,8 +24,10 @@ class World:
         self.now_ns = 0
         self.reader = RevokedCertificates(self.path, ca, read_clock_ns=lambda: self.now_ns)
 
-    def write(self, *serials: int, signer: Authority | None = None) -> None:
-        authority, now = (signer or self.authority).issued, datetime.now(UTC)
+    def write(
+        self, *serials: int, signer: Authority | None = None, age: timedelta = timedelta()
+    ) -> None:
+        authority, now = (signer or self.authority).issued, datetime.now(UTC) - age
         builder = (
             x509.CertificateRevocationListBuilder()
             .issuer_name(authority.certificate.subject)
@@ -49,12 +52,20 @@ def world(tmp_path: Path) -> World:
     return World(tmp_path)
 
 
-def test_nothing_is_revoked_where_there_never_was_a_list(world: World) -> None:
-    assert not world.later(1)
+def test_nothing_is_revoked_where_no_list_is_named() -> None:
     assert not RevokedCertificates(None, None).holds(1)
 
 
+def test_a_list_that_is_named_but_missing_lets_nobody_in(world: World) -> None:
+    for _ in range(2):
+        with pytest.raises(UnavailableError, match="list of revoked certificates"):
+            world.later(1)
+    world.write(2)
+    assert [world.later(serial) for serial in (1, 2)] == [False, True]
+
+
 def test_a_list_is_seen_a_quarter_of_a_second_later_and_not_before(world: World) -> None:
+    world.write()
     assert not world.later(1)
     world.write(1)
     world.now_ns += LOOK_INTERVAL_NS - 1
@@ -93,3 +104,26 @@ def test_without_one_good_list_nobody_can_say_who_is_revoked(world: World) -> No
             world.later(2)
     world.write(1)
     assert not world.later(2)
+
+
+def test_an_older_list_of_the_same_authority_lets_nobody_back_in(world: World) -> None:
+    world.write(1)
+    assert world.later(1)
+    world.write(age=timedelta(hours=1))
+    assert world.later(1)
+
+
+def test_a_list_that_could_not_be_read_is_read_at_the_next_look(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.write()
+    assert not world.later(1)
+    world.write(1)
+
+    def refuse(_: Path) -> bytes:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", refuse)
+        assert not world.later(1)
+    assert world.later(1)

@@ -97,7 +97,7 @@ class Intruder:
     def put_foreign(self) -> None:
         change = self._forge()
         self._redis.hset(feed.STATE_KEY, "2:A", change)
-        self._add(change, version=int(self._redis.get(feed.VERSION_KEY) or 0) + 1)
+        self._add(change, version=self._next_version())
 
     def put_old(self) -> None:
         field, change = self._random.choice(sorted(self._old.items()))
@@ -138,10 +138,14 @@ class Intruder:
     def remove(self) -> None:
         self._redis.delete(self._random.choice([feed.STATE_KEY, feed.STREAM_KEY, feed.VERSION_KEY]))
 
+    def _next_version(self) -> int:
+        """What the next change would have, as far as what stands there tells."""
+        text = self._redis.get(feed.VERSION_KEY) or b"0"
+        return min(int(text), 2**62) + 1 if text.isdigit() else 6
+
     def _forge(self) -> bytes:
-        version = int(self._redis.get(feed.VERSION_KEY) or 0) + 1
         message = state_change(
-            kinds.CHANGE_KIND_ACCOUNT, "A", rich_account(), version=min(version, 2**62)
+            kinds.CHANGE_KIND_ACCOUNT, "A", rich_account(), version=self._next_version()
         )
         message.revision = 9
         assert message.layout_version == LAYOUT_VERSION
@@ -215,6 +219,7 @@ def attack(
 
 def check(seen: Counter[str]) -> None:
     seen = Counter(seen)
+    print(dict(seen))  # noqa: T201 - figures to read
     assert seen.pop("epochs") == EPOCH
     assert seen.pop("forged") > 0
     # The right size, or half of it while the feed cannot be followed, or none: never another.

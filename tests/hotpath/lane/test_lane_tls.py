@@ -31,6 +31,7 @@ class World:
         self.authority = Authority()
         self.ca, _ = self.authority.issued.write(folder, "ca")
         self.crl = folder / "ca.crl"
+        self.crl.write_bytes(self.authority.revoke())
         self.serve(self.authority.issue_server())
 
     def serve(self, issued: Issued) -> None:
