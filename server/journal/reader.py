@@ -136,7 +136,8 @@ class Tail:
         if self._segment is None or self._memory is None:
             return
         for found in self._find_behind(self._segment):
-            problem = self._find_problem(self._memory)
+            is_end = is_zero_word(self._memory, self._offset)
+            problem = self._find_problem(self._memory, is_end=is_end)
             # It may have come, here or in a segment that was begun, after the end was seen.
             if problem and not self._go_on():
                 raise self._corrupt(f"{problem}, and {found.describe()} lies behind")
@@ -211,10 +212,11 @@ class Tail:
         segment, memory = self._segment, self._memory
         later = list_segments(self._folder, after=segment.number)
         # Looked at behind that: when a segment is begun, the one before it is complete.
-        problem = self._find_problem(memory)
+        # One look: what is zero now may be an entry a moment later.
+        is_end = is_zero_word(memory, self._offset)
+        problem = self._find_problem(memory, is_end=is_end)
         if not problem:
             return True
-        is_end = is_zero_word(memory, self._offset)
         if is_end and not later:
             return False
         if is_end and later[0][1:3] == (segment.number + 1, self._number):
@@ -225,8 +227,8 @@ class Tail:
             raise self._corrupt(f"{problem}, and {found.describe()} lies behind")
         return False
 
-    def _find_problem(self, memory: mmap.mmap) -> str:
-        if is_zero_word(memory, self._offset):
+    def _find_problem(self, memory: mmap.mmap, *, is_end: bool) -> str:
+        if is_end:
             return "the entry is missing"
         return find_problem(memory, self._offset, self._number)
 

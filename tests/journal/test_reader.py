@@ -1,5 +1,6 @@
 """Reading: what was written comes back, in order, across segments and while it is written."""
 
+import mmap
 import subprocess
 import sys
 import threading
@@ -23,6 +24,7 @@ from server.hotpath.journal.entries import (
     READING,
 )
 from server.journal.reader import Entry, Tail, read_call, read_change, read_entries, read_start
+from server.journal.scan import is_zero_word
 from server.journal.segments import list_segments, segment_path
 from tests.journal_builder import NOW_NS, JournalBuilder, Written, overwrite, seal_entry
 
@@ -278,6 +280,25 @@ def test_entries_when_one_in_the_middle_is_wiped_then_the_end_is_not_believed(
     overwrite(written[20].path, written[20].offset, bytes(len(written[20].raw)))
     with pytest.raises(JournalCorruptError, match="entry 21: the entry is missing"):
         numbers(folder)
+
+
+def test_tail_when_an_entry_comes_between_two_looks_then_it_is_no_damage(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with JournalBuilder(folder, segment_bytes=SMALL) as builder, Tail(folder, 1) as tail:
+
+        def look_before_the_writer(memory: mmap.mmap, offset: int) -> bool:
+            was_zero = is_zero_word(memory, offset)
+            builder.clock()
+            return was_zero
+
+        monkeypatch.setattr("server.journal.reader.is_zero_word", look_before_the_writer)
+        for _ in range(20):
+            tail.read(10)
+        monkeypatch.undo()
+        while tail.read(10):
+            pass
+        assert tail.next_number == builder.number
 
 
 def test_end_when_a_writer_goes_on_behind_it_then_it_is_no_damage(folder: Path) -> None:
