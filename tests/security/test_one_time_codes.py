@@ -25,9 +25,7 @@ def _code(step: int) -> str:
 
 
 def _judge(code: str, *, now_s: float = NOW_S, last_step: int = 0, wrong_codes: int = 0) -> Verdict:
-    return judge_code(
-        SEED, code, now_s=now_s, last_step=last_step, wrong_codes=wrong_codes
-    ).verdict
+    return judge_code(SEED, code, now_s=now_s, last_step=last_step, wrong_codes=wrong_codes).verdict
 
 
 @pytest.mark.parametrize(
