@@ -17,6 +17,9 @@ from server.cli import app
 from server.embedded.process import wait_until
 from tests.stack_harness import Stack, running_stack
 
+# It waits for new one-time codes, minutes in all; services/test_access_calls.py has the short form.
+pytestmark = pytest.mark.campaign
+
 DESK = "spiffe://riskgate/trader/desk-1"
 # Issue: revocation to the last call that is accepted on a live connection.
 REVOKED_AFTER_S_MAX = 1.0
