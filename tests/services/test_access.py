@@ -154,7 +154,7 @@ def test_nobody_is_let_in_before_there_is_a_usable_list(
     "uri",
     [
         "spiffe://elsewhere/admin/ann",
-        "spiffe://riskgate/root/ann",
+        "spiffe://riskgate/superuser/ann",
         "spiffe://riskgate/admin/finance/ann",
         "spiffe://riskgate/admin/",
         "https://riskgate/admin/ann",
