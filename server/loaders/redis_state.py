@@ -12,9 +12,9 @@ is over: whoever asks for a version, or restarts in the middle, is never told mo
 What an engine that was recovered from its journal has already stays out of a load, because a
 journal must not grow by the whole state at each start. What is not sealed by control is dropped,
 and nothing of a load reaches the engine before it is known to be the newest of all (see
-`completeness.py`). Deleted entities stay in the hash as changes
-without rows, so what was deleted meanwhile is deleted then. Measurements have no version; the
-engine keeps the newest of each by its time.
+`completeness.py`). Deleted entities stay in the hash as changes without rows, so what was deleted
+meanwhile is deleted then. Measurements have no version; the engine keeps the newest of each by its
+time.
 """
 
 import logging
@@ -52,8 +52,6 @@ _LATER_KINDS: Final = (
     state_pb2.CHANGE_KIND_EQUITY,
     *ACTIVATIONS,
 )
-
-
 _ACCOUNT: Final = state_pb2.CHANGE_KIND_ACCOUNT
 _IDENTITY: Final = state_pb2.CHANGE_KIND_IDENTITY
 # What is kept beside the engine's own state and begins anew with each start.
