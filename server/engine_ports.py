@@ -9,7 +9,13 @@ import socket
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from server.addresses import resolve_port, to_dial
+from server.addresses import (
+    UNIX_PREFIX,
+    check_decision_address,
+    resolve_port,
+    split_address,
+    to_dial,
+)
 from server.errors import ConfigurationError
 from server.listening import (
     DECISION_FD_VARIABLE,
@@ -20,7 +26,7 @@ from server.listening import (
     listening_address,
     open_listener,
 )
-from server.settings import UNIX_PREFIX, Settings, check_decision_address, split_address
+from server.settings import Settings
 from server.shards import Shard, all_shards
 
 # Where this machine reaches a decision port that speaks TLS to all others.

@@ -166,9 +166,10 @@ def capacity_in(settings: Settings) -> Capacity:
         breakers=settings.capacity_breakers,
         positions=settings.capacity_positions,
         exposures=settings.capacity_positions,
-        identities=settings.capacity_identities,
         reservations=settings.capacity_reservations,
         idempotency=settings.capacity_idempotency,
+        strategies=settings.capacity_strategies,
+        contents=settings.capacity_contents,
     )
 
 

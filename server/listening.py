@@ -13,8 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from server.addresses import UNIX_PREFIX, split_address
 from server.errors import ConfigurationError
-from server.settings import UNIX_PREFIX, split_address
 
 DECISION_FD_VARIABLE: Final = "RISKGATE_DECISION_FD"
 LOCAL_FD_VARIABLE: Final = "RISKGATE_DECISION_LOCAL_FD"

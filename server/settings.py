@@ -6,11 +6,9 @@ Every setting has a safe default, so new code starts with an old configuration.
 docs/settings.md holds the same table; a test keeps the two in step.
 """
 
-import ipaddress
 import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import parse_qs, urlsplit
 
 import yaml
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
@@ -22,16 +20,18 @@ from pydantic_settings import (
     YamlConfigSettingsSource,
 )
 
+from server.addresses import (
+    check_decision_address,
+    check_listen_address,
+    is_private,
+    stays_here,
+)
 from server.errors import ConfigurationError
 from server.lane_libraries import is_lane_possible
 from server.loaders.bucket_address import check_store_url
 from server.shards import SHARDS_MAX, Shard
 
 SETTINGS_FILE_VARIABLE = "RISKGATE_SETTINGS_FILE"
-UNIX_PREFIX = "unix:"
-_PORT_MAX = 65_535
-# What the kernel takes for the path of a Unix socket, without its closing zero.
-_SOCKET_PATH_BYTES_MAX = 107
 # One that is written, one that lies ready, and what the recorder is at.
 _SEGMENTS_MIN = 4
 _TLS_FILES = ("tls_certificate", "tls_key", "tls_client_ca")
@@ -44,34 +44,11 @@ _TLS_DEFAULTS = {
 PKI_FOLDER = "pki"
 
 
-def _check_listen_address(address: str) -> str:
-    host, separator, port = address.rpartition(":")
-    if not separator or not host or not port.isdecimal() or int(port) > _PORT_MAX:
-        raise ValueError("must be HOST:PORT with a port of 0 to 65535")
-    return address
-
-
-def check_decision_address(address: str) -> str:
-    """Return the address of a decision port as it is.
-
-    Raises:
-        ValueError: It is neither HOST:PORT nor unix:/absolute/path of a possible socket.
-    """
-    if not address.startswith(UNIX_PREFIX):
-        return _check_listen_address(address)
-    path = address.removeprefix(UNIX_PREFIX)
-    if not path.startswith("/") or path.endswith("/") or "\0" in path:
-        raise ValueError("must be unix:/absolute/path of a socket")
-    if len(os.fsencode(path)) > _SOCKET_PATH_BYTES_MAX:
-        raise ValueError(f"the path of a socket has at most {_SOCKET_PATH_BYTES_MAX} bytes")
-    return address
-
-
 def _check_shard(text: str) -> str:
     return str(Shard.parse(text))
 
 
-ListenAddress = Annotated[str, AfterValidator(_check_listen_address)]
+ListenAddress = Annotated[str, AfterValidator(check_listen_address)]
 DecisionAddress = Annotated[str, AfterValidator(check_decision_address)]
 Rows = Annotated[int, Field(ge=16, le=1 << 26)]
 Milliseconds = Annotated[int, Field(ge=1, le=31 * 86_400_000)]
@@ -95,14 +72,14 @@ class Settings(BaseSettings):
     )
     insecure_loopback: bool = Field(
         default=False,
-        description="Serve both ports without TLS, on loopback only; every caller may do all.",
+        description="Serve all ports without TLS, on loopback only; every caller may do all.",
     )
     trust_domain: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,23}$")] = Field(
         "riskgate", description="DOMAIN in the identities that certificates name: spiffe://DOMAIN/…"
     )
     tls_certificate: Path | None = Field(
         None,
-        description="PEM file: certificate of both ports and its chain; absent: that of the "
+        description="PEM file: certificate of all ports and its chain; absent: that of the "
         "development authority in the data directory.",
     )
     tls_key: Path | None = Field(
@@ -116,6 +93,16 @@ class Settings(BaseSettings):
     )
     control_listen: ListenAddress = Field(
         "127.0.0.1:50052", description="Address of the control port; port 0 picks a free one."
+    )
+    http_listen: ListenAddress | None = Field(
+        None,
+        description="Address where the control process also takes HTTP/JSON; port 0 picks a free "
+        "one; absent: nowhere.",
+    )
+    http_names: Annotated[str, Field(pattern=r"^[a-z0-9.-]+(,[a-z0-9.-]+)*$")] | None = Field(
+        None,
+        description="Host names that its callers may use besides localhost, 127.0.0.1 and that of "
+        "http_listen; with commas between.",
     )
     metrics_listen: ListenAddress = Field(
         "127.0.0.1:9464", description="Address of the Prometheus endpoint; port 0 picks a free one."
@@ -179,7 +166,8 @@ class Settings(BaseSettings):
     capacity_positions: Rows = Field(
         524_288, description="Rows of the position table, and of the exposure table beside it."
     )
-    capacity_identities: Rows = Field(4_096, description="Rows of the identity table.")
+    capacity_strategies: Rows = Field(65_536, description="Rows of the strategy table.")
+    capacity_contents: Rows = Field(262_144, description="Orders remembered by content.")
     capacity_reservations: Rows = Field(4_194_304, description="Rows of the reservation table.")
     capacity_idempotency: Rows = Field(1_048_576, description="Rows of the idempotency table.")
 
@@ -312,12 +300,6 @@ def uses_development_pki(settings: Settings) -> bool:
     return settings.tls_certificate == own
 
 
-def split_address(address: str) -> tuple[str, int]:
-    """Return host and port of a checked HOST:PORT."""
-    host, _, port = address.rpartition(":")
-    return host.strip("[]"), int(port)
-
-
 def _to_absolute(path: Path) -> Path:
     return Path(os.path.abspath(path.expanduser()))  # noqa: PTH100 - keeps symlinks
 
@@ -333,7 +315,7 @@ def _find_conflicts(settings: Settings) -> list[str]:
         problems.extend(
             f"{name}: certificate, key and client authority are set together" for name in missing
         )
-    if settings.redis_url is not None and not _is_private(settings.redis_url.get_secret_value()):
+    if settings.redis_url is not None and not is_private(settings.redis_url.get_secret_value()):
         problems.append(
             "redis_url: only by unix://, on loopback, or with TLS (rediss://) that is verified"
         )
@@ -343,33 +325,10 @@ def _find_conflicts(settings: Settings) -> list[str]:
         )
     problems.extend(
         f"{name}: without TLS (insecure_loopback) only on loopback"
-        for name in ("decision_listen", "control_listen")
-        if settings.insecure_loopback and not _stays_here(getattr(settings, name))
+        for name in ("decision_listen", "control_listen", "http_listen")
+        if settings.insecure_loopback and not stays_here(getattr(settings, name) or "localhost:0")
     )
     return problems
-
-
-def _stays_here(address: str) -> bool:
-    if address.startswith(UNIX_PREFIX):
-        return True
-    host, _ = split_address(address)
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _is_private(redis_url: str) -> bool:
-    """Tell whether nobody on the way to Redis can read or write."""
-    try:
-        found = urlsplit(redis_url)
-        host = found.hostname or "localhost"
-    except ValueError:
-        return False
-    if found.scheme == "rediss":
-        # Verified unless somebody says otherwise.
-        return not parse_qs(found.query).keys() & {"ssl_cert_reqs", "ssl_check_hostname"}
-    return found.scheme == "unix" or _stays_here(f"[{host}]:0" if ":" in host else f"{host}:0")
 
 
 def _find_settings_file() -> Path | None:

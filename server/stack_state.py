@@ -27,6 +27,7 @@ class StackState(BaseModel):
             engines, that of the first.
         decision_addresses: The same of every engine, in the order of the shards.
         control_address: HOST:PORT of the control port.
+        http_address: HOST:PORT of HTTP/JSON; empty: it is not served.
         metrics_address: HOST:PORT of the metrics endpoint; of several engines, of the first.
         metrics_addresses: The same of every engine, in the order of the shards.
         database_url: PostgreSQL, password included.
@@ -46,6 +47,7 @@ class StackState(BaseModel):
     decision_address: str
     decision_addresses: list[str] = Field(default_factory=list)
     control_address: str
+    http_address: str = ""
     metrics_address: str
     metrics_addresses: list[str] = Field(default_factory=list)
     database_url: str

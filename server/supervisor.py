@@ -52,10 +52,15 @@ _NOT_NEEDED = "recorder"
 
 @dataclass(frozen=True)
 class Addresses:
-    """The listening addresses, with real port numbers; those of the first of several engines."""
+    """The listening addresses, with real port numbers; those of the first of several engines.
+
+    Attributes:
+        http: Empty: HTTP/JSON is not served.
+    """
 
     decision: str
     control: str
+    http: str
     metrics: str
     decisions: tuple[str, ...]
 
@@ -125,6 +130,7 @@ class Supervisor:
         addresses = Addresses(
             decision=self._engines[0].decision,
             control=resolve_port("control_listen", settings.control_listen),
+            http=resolve_port("http_listen", http) if (http := settings.http_listen) else "",
             metrics=self._engines[0].metrics,
             decisions=tuple(ports.decision for ports in self._engines),
         )
@@ -138,6 +144,7 @@ class Supervisor:
             decision_address=to_call[0],
             decision_addresses=to_call,
             control_address=to_dial(addresses.control),
+            http_address=to_dial(addresses.http) if addresses.http else "",
             metrics_address=metrics[0],
             metrics_addresses=metrics,
             database_url=database_url,
@@ -158,6 +165,7 @@ class Supervisor:
             "RISKGATE_REDIS_URL": state.redis_url,
             "RISKGATE_DECISION_LISTEN": addresses.decision,
             "RISKGATE_CONTROL_LISTEN": addresses.control,
+            "RISKGATE_HTTP_LISTEN": addresses.http,
             "RISKGATE_METRICS_LISTEN": addresses.metrics,
         }
         grace_s = settings.shutdown_grace_ms / 1_000
@@ -299,8 +307,9 @@ def _report_ready(settings: Settings, addresses: Addresses, *, as_json: bool) ->
         line = json.dumps({**said, "ca": ca and str(ca)})
     else:
         decisions = ", ".join(addresses.decisions)
+        http = f"HTTP on {addresses.http}, " if addresses.http else ""
         line = (
-            f"READY decisions on {decisions}, control on {addresses.control}, metrics on "
+            f"READY decisions on {decisions}, control on {addresses.control}, {http}metrics on "
             f"{addresses.metrics}, data in {data_dir}; {_describe_security(settings)}; next: "
             'riskgate apply -f demo/sample.yaml --reason "first set-up" and '
             f"riskgate decide --help, each with --data-dir {data_dir}; stop with Ctrl-C"

@@ -39,7 +39,8 @@ INSTRUMENT, ACCOUNT, RISK_CONFIGURATION, PROVIDER, CONVERSION_RATE = 1, 2, 3, 4,
 POLICY, WINDOW, HEARTBEAT = 8, 10, 11
 SMALL: Final = Capacity(
     instruments=8, accounts=8, providers=8, overrides=8, rates=8, breakers=8, positions=64,
-    exposures=64, windows=8, identities=8, reservations=4_096, idempotency=1_024,
+    exposures=64, windows=8, reservations=4_096, idempotency=1_024,
+    strategies=64, contents=256, kills=32, events=64,
     answer_bytes=1 << 16,
 )  # fmt: skip
 EURUSD: Final[dict[str, Any]] = {

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from server.addresses import split_address
 from server.cli import app
 from server.engine_ports import EnginePorts, address_of_shard, check_ports, open_ports
 from server.errors import ConfigurationError
-from server.settings import load_settings, split_address
+from server.settings import load_settings
 
 TLS = {"insecure_loopback": False}
 

@@ -3,8 +3,9 @@ from typing import Any
 
 import pytest
 
+from server.addresses import split_address
 from server.errors import ConfigurationError
-from server.settings import load_settings, split_address, uses_development_pki
+from server.settings import load_settings, uses_development_pki
 
 TLS = {
     "lane": "compiled",

@@ -25,6 +25,9 @@ class ChangeKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     CHANGE_KIND_EQUITY: _ClassVar[ChangeKind]
     CHANGE_KIND_SESSION: _ClassVar[ChangeKind]
     CHANGE_KIND_IDENTITY: _ClassVar[ChangeKind]
+    CHANGE_KIND_KILL: _ClassVar[ChangeKind]
+    CHANGE_KIND_STRATEGY: _ClassVar[ChangeKind]
+    CHANGE_KIND_BREAKER_RESET: _ClassVar[ChangeKind]
 CHANGE_KIND_UNSPECIFIED: ChangeKind
 CHANGE_KIND_INSTRUMENT: ChangeKind
 CHANGE_KIND_ACCOUNT: ChangeKind
@@ -41,6 +44,9 @@ CHANGE_KIND_CLOCK: ChangeKind
 CHANGE_KIND_EQUITY: ChangeKind
 CHANGE_KIND_SESSION: ChangeKind
 CHANGE_KIND_IDENTITY: ChangeKind
+CHANGE_KIND_KILL: ChangeKind
+CHANGE_KIND_STRATEGY: ChangeKind
+CHANGE_KIND_BREAKER_RESET: ChangeKind
 
 class StateChange(_message.Message):
     __slots__ = ("version", "kind", "key", "rows", "layout_version", "made_at_ns", "revision", "proof", "authenticator")

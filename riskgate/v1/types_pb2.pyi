@@ -79,6 +79,7 @@ class ReportKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     REPORT_KIND_CANCEL: _ClassVar[ReportKind]
     REPORT_KIND_EXPIRE: _ClassVar[ReportKind]
     REPORT_KIND_CLOSE: _ClassVar[ReportKind]
+    REPORT_KIND_UNKNOWN: _ClassVar[ReportKind]
 
 class BreakerCondition(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -89,6 +90,7 @@ class BreakerCondition(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     BREAKER_CONDITION_MONTHLY_LOSS: _ClassVar[BreakerCondition]
     BREAKER_CONDITION_CONSECUTIVE_LOSSES: _ClassVar[BreakerCondition]
     BREAKER_CONDITION_VOLATILITY: _ClassVar[BreakerCondition]
+    BREAKER_CONDITION_EXPRESSION: _ClassVar[BreakerCondition]
 
 class BreakerAction(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -115,6 +117,7 @@ class DirectiveKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     DIRECTIVE_KIND_REDUCE_ONLY: _ClassVar[DirectiveKind]
     DIRECTIVE_KIND_BLOCK: _ClassVar[DirectiveKind]
     DIRECTIVE_KIND_ALERT: _ClassVar[DirectiveKind]
+    DIRECTIVE_KIND_REDUCE_SIZE: _ClassVar[DirectiveKind]
 
 class Unit(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -155,6 +158,8 @@ class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     REASON_CONFIGURATION_MISSING: _ClassVar[Reason]
     REASON_ENUM_VALUE_UNKNOWN: _ClassVar[Reason]
     REASON_PROVIDER_SCORE_LOW: _ClassVar[Reason]
+    REASON_INSTRUMENT_RESTRICTED: _ClassVar[Reason]
+    REASON_STRATEGY_REQUIRED: _ClassVar[Reason]
     REASON_STOP_REQUIRED: _ClassVar[Reason]
     REASON_CONVERSION_RATE_MISSING: _ClassVar[Reason]
     REASON_INPUT_STALE: _ClassVar[Reason]
@@ -165,6 +170,9 @@ class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     REASON_REGIME_MISSING: _ClassVar[Reason]
     REASON_ARITHMETIC_RANGE: _ClassVar[Reason]
     REASON_WINDOW_MISSING: _ClassVar[Reason]
+    REASON_HOURS_MISSING: _ClassVar[Reason]
+    REASON_QUOTE_MISSING: _ClassVar[Reason]
+    REASON_QUOTE_STALE: _ClassVar[Reason]
     REASON_RISK_PER_TRADE: _ClassVar[Reason]
     REASON_BELOW_MIN_LOT: _ClassVar[Reason]
     REASON_MAX_LOT: _ClassVar[Reason]
@@ -176,12 +184,26 @@ class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     REASON_MONTHLY_LOSS_BUDGET: _ClassVar[Reason]
     REASON_POSITION_DRAWDOWN: _ClassVar[Reason]
     REASON_LOT_STEP: _ClassVar[Reason]
+    REASON_PRICE_COLLAR: _ClassVar[Reason]
+    REASON_PRICE_COLLAR_WINDOW: _ClassVar[Reason]
+    REASON_ORDER_VALUE: _ClassVar[Reason]
+    REASON_ORDER_VOLUME: _ClassVar[Reason]
+    REASON_ACCOUNT_NOTIONAL: _ClassVar[Reason]
+    REASON_LONG_POSITION: _ClassVar[Reason]
+    REASON_SHORT_POSITION: _ClassVar[Reason]
+    REASON_STRATEGY_NOTIONAL: _ClassVar[Reason]
+    REASON_MESSAGE_RATE: _ClassVar[Reason]
+    REASON_REPEATED_EXECUTION: _ClassVar[Reason]
+    REASON_DUPLICATE_ORDER: _ClassVar[Reason]
     REASON_ACCOUNT_REDUCING: _ClassVar[Reason]
     REASON_ACCOUNT_HALTED: _ClassVar[Reason]
     REASON_BREAKER_TRIPPED: _ClassVar[Reason]
     REASON_COOLING_OFF: _ClassVar[Reason]
     REASON_REGIME_BLOCKED: _ClassVar[Reason]
     REASON_BREAKER_REDUCED_SIZE: _ClassVar[Reason]
+    REASON_KILL_ALL: _ClassVar[Reason]
+    REASON_KILL_NEW_RISK: _ClassVar[Reason]
+    REASON_SESSION_CLOSED: _ClassVar[Reason]
     REASON_NEW_PROVIDER: _ClassVar[Reason]
     REASON_SCORE_STALE: _ClassVar[Reason]
     REASON_MODEL_MISSING: _ClassVar[Reason]
@@ -194,6 +216,8 @@ class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     REASON_IDEMPOTENCY_FULL: _ClassVar[Reason]
     REASON_POSITIONS_FULL: _ClassVar[Reason]
     REASON_BATCH_DENIED: _ClassVar[Reason]
+    REASON_STRATEGIES_FULL: _ClassVar[Reason]
+    REASON_CONTENTS_FULL: _ClassVar[Reason]
 SIDE_UNSPECIFIED: Side
 SIDE_BUY: Side
 SIDE_SELL: Side
@@ -240,6 +264,7 @@ REPORT_KIND_REJECT: ReportKind
 REPORT_KIND_CANCEL: ReportKind
 REPORT_KIND_EXPIRE: ReportKind
 REPORT_KIND_CLOSE: ReportKind
+REPORT_KIND_UNKNOWN: ReportKind
 BREAKER_CONDITION_UNSPECIFIED: BreakerCondition
 BREAKER_CONDITION_MAX_DRAWDOWN: BreakerCondition
 BREAKER_CONDITION_DAILY_LOSS: BreakerCondition
@@ -247,6 +272,7 @@ BREAKER_CONDITION_WEEKLY_LOSS: BreakerCondition
 BREAKER_CONDITION_MONTHLY_LOSS: BreakerCondition
 BREAKER_CONDITION_CONSECUTIVE_LOSSES: BreakerCondition
 BREAKER_CONDITION_VOLATILITY: BreakerCondition
+BREAKER_CONDITION_EXPRESSION: BreakerCondition
 BREAKER_ACTION_UNSPECIFIED: BreakerAction
 BREAKER_ACTION_BLOCK: BreakerAction
 BREAKER_ACTION_REDUCE_ONLY: BreakerAction
@@ -264,6 +290,7 @@ DIRECTIVE_KIND_CLOSE: DirectiveKind
 DIRECTIVE_KIND_REDUCE_ONLY: DirectiveKind
 DIRECTIVE_KIND_BLOCK: DirectiveKind
 DIRECTIVE_KIND_ALERT: DirectiveKind
+DIRECTIVE_KIND_REDUCE_SIZE: DirectiveKind
 UNIT_UNSPECIFIED: Unit
 UNIT_RATIO: Unit
 UNIT_MONEY: Unit
@@ -295,6 +322,8 @@ REASON_PROVIDER_UNKNOWN: Reason
 REASON_CONFIGURATION_MISSING: Reason
 REASON_ENUM_VALUE_UNKNOWN: Reason
 REASON_PROVIDER_SCORE_LOW: Reason
+REASON_INSTRUMENT_RESTRICTED: Reason
+REASON_STRATEGY_REQUIRED: Reason
 REASON_STOP_REQUIRED: Reason
 REASON_CONVERSION_RATE_MISSING: Reason
 REASON_INPUT_STALE: Reason
@@ -305,6 +334,9 @@ REASON_EQUITY_EXHAUSTED: Reason
 REASON_REGIME_MISSING: Reason
 REASON_ARITHMETIC_RANGE: Reason
 REASON_WINDOW_MISSING: Reason
+REASON_HOURS_MISSING: Reason
+REASON_QUOTE_MISSING: Reason
+REASON_QUOTE_STALE: Reason
 REASON_RISK_PER_TRADE: Reason
 REASON_BELOW_MIN_LOT: Reason
 REASON_MAX_LOT: Reason
@@ -316,12 +348,26 @@ REASON_WEEKLY_LOSS_BUDGET: Reason
 REASON_MONTHLY_LOSS_BUDGET: Reason
 REASON_POSITION_DRAWDOWN: Reason
 REASON_LOT_STEP: Reason
+REASON_PRICE_COLLAR: Reason
+REASON_PRICE_COLLAR_WINDOW: Reason
+REASON_ORDER_VALUE: Reason
+REASON_ORDER_VOLUME: Reason
+REASON_ACCOUNT_NOTIONAL: Reason
+REASON_LONG_POSITION: Reason
+REASON_SHORT_POSITION: Reason
+REASON_STRATEGY_NOTIONAL: Reason
+REASON_MESSAGE_RATE: Reason
+REASON_REPEATED_EXECUTION: Reason
+REASON_DUPLICATE_ORDER: Reason
 REASON_ACCOUNT_REDUCING: Reason
 REASON_ACCOUNT_HALTED: Reason
 REASON_BREAKER_TRIPPED: Reason
 REASON_COOLING_OFF: Reason
 REASON_REGIME_BLOCKED: Reason
 REASON_BREAKER_REDUCED_SIZE: Reason
+REASON_KILL_ALL: Reason
+REASON_KILL_NEW_RISK: Reason
+REASON_SESSION_CLOSED: Reason
 REASON_NEW_PROVIDER: Reason
 REASON_SCORE_STALE: Reason
 REASON_MODEL_MISSING: Reason
@@ -334,3 +380,5 @@ REASON_RESERVATIONS_FULL: Reason
 REASON_IDEMPOTENCY_FULL: Reason
 REASON_POSITIONS_FULL: Reason
 REASON_BATCH_DENIED: Reason
+REASON_STRATEGIES_FULL: Reason
+REASON_CONTENTS_FULL: Reason

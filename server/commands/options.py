@@ -22,6 +22,9 @@ InsecureLoopback = Annotated[
         help="Serve without TLS, on loopback only: every caller on this machine may do everything.",
     ),
 ]
+HttpListen = Annotated[
+    str | None, typer.Option(help="HOST:PORT of HTTP/JSON on the control process; none without.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
 Lane = Annotated[

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from server.commands.options import BusyPollUs, DataDir, InsecureLoopback, Lane
+from server.commands.options import BusyPollUs, DataDir, HttpListen, InsecureLoopback, Lane
 from server.errors import ConfigurationError
 from server.settings import Settings, load_settings
 from server.stack_state import StackState
@@ -41,9 +41,15 @@ def engine(
     run_engine(settings)
 
 
-def control(data_dir: DataDir = None, insecure_loopback: InsecureLoopback = None) -> None:
+def control(
+    data_dir: DataDir = None,
+    http_listen: HttpListen = None,
+    insecure_loopback: InsecureLoopback = None,
+) -> None:
     """Serve the control plane and publish changes until SIGTERM. Needs PostgreSQL and Redis."""
-    settings = _load(data_dir=data_dir, insecure_loopback=insecure_loopback)
+    settings = _load(
+        data_dir=data_dir, http_listen=http_listen, insecure_loopback=insecure_loopback
+    )
     check_certificate(settings)
     from server.control import run_control
 

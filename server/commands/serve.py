@@ -5,7 +5,14 @@ from typing import Annotated
 
 import typer
 
-from server.commands.options import AsJson, BusyPollUs, DataDir, InsecureLoopback, Lane
+from server.commands.options import (
+    AsJson,
+    BusyPollUs,
+    DataDir,
+    HttpListen,
+    InsecureLoopback,
+    Lane,
+)
 from server.engine_ports import check_ports
 from server.settings import load_settings
 from server.supervisor import Supervisor
@@ -23,6 +30,7 @@ def serve(
         str | None, typer.Option(help="HOST:PORT of decisions, or unix:/absolute/path.")
     ] = None,
     control_listen: Annotated[str | None, typer.Option(help="HOST:PORT of control.")] = None,
+    http_listen: HttpListen = None,
     metrics_listen: Annotated[str | None, typer.Option(help="HOST:PORT of metrics.")] = None,
     lane: Lane = None,
     busy_poll_us: BusyPollUs = None,
@@ -46,6 +54,7 @@ def serve(
         redis_url=redis_url,
         decision_listen=decision_listen,
         control_listen=control_listen,
+        http_listen=http_listen,
         metrics_listen=metrics_listen,
         lane=lane,
         busy_poll_us=busy_poll_us,

@@ -10,22 +10,25 @@ from __future__ import annotations
 from typing import Any
 
 from server.hotpath.account_changes import put_accounts_nb, put_configuration_nb, put_equity_nb
-from server.hotpath.breaker_changes import put_breaker_nb
+from server.hotpath.breaker_changes import put_breaker_nb, reset_breaker_nb
 from server.hotpath.change_kinds import (
     ACCOUNT,
     BREAKER,
+    BREAKER_RESET,
     CLOCK,
     CONVERSION_RATE,
     EQUITY,
     HEARTBEAT,
     IDENTITY,
     INSTRUMENT,
+    KILL,
     MARKET,
     MODEL,
     POLICY,
     PROVIDER,
     RISK_CONFIGURATION,
     SESSION,
+    STRATEGY,
     WINDOW,
 )
 from server.hotpath.clock import take_reading_nb
@@ -37,6 +40,7 @@ from server.hotpath.feed_changes import (
     put_windows_nb,
 )
 from server.hotpath.jit import routine
+from server.hotpath.kills import put_kills_nb
 from server.hotpath.market_changes import (
     put_instruments_nb,
     put_markets_nb,
@@ -44,6 +48,7 @@ from server.hotpath.market_changes import (
     put_rates_nb,
 )
 from server.hotpath.memory import engine_of
+from server.hotpath.strategies import enable_strategy_nb
 
 
 @routine
@@ -80,6 +85,12 @@ def _put_rows_nb(
         known = put_session_nb(state, rows_address)
     elif kind == HEARTBEAT:
         known = put_heartbeat_nb(state, rows_address, now_ns)
+    elif kind == KILL:
+        known = put_kills_nb(state, rows_address, row_count)
+    elif kind == STRATEGY:
+        known = enable_strategy_nb(state, rows_address)
+    elif kind == BREAKER_RESET:
+        known = reset_breaker_nb(state, rows_address, now_ns)
     return known
 
 

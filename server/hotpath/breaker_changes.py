@@ -9,13 +9,16 @@ from server.hotpath.accounts import roll_account_nb
 from server.hotpath.breakers import close_breaker_nb, refresh_breakers_nb
 from server.hotpath.intrinsics import address_reference
 from server.hotpath.jit import routine
-from server.hotpath.layout import CHANGE_BREAKER, ID_WORDS
+from server.hotpath.layout import CHANGE_BREAKER, CHANGE_BREAKER_RESET, ID_WORDS
 from server.hotpath.memory import account_at, breaker_at, breakers_of, words_at_nb
 from server.hotpath.table import find_nb, insert_nb, write_key_nb
 
 BREAKER_BYTES: Final = CHANGE_BREAKER.itemsize
 
+RESET_BYTES: Final = CHANGE_BREAKER_RESET.itemsize
+
 breaker_change_at = address_reference(CHANGE_BREAKER)
+breaker_reset_at = address_reference(CHANGE_BREAKER_RESET)
 
 
 @routine
@@ -81,4 +84,23 @@ def put_breaker_nb(state: Any, address: int, deleted: bool, now_ns: int) -> bool
         breaker.account_row = account_row
         _join_chain_nb(state, account_row, row)
     refresh_breakers_nb(state, account_row, now_ns)
+    return True
+
+
+@routine
+def reset_breaker_nb(state: Any, address: int, now_ns: int) -> bool:
+    """Close a breaker because a person says so, unless that was said before.
+
+    Return False when it is unknown.
+    """
+    change = breaker_reset_at(address)
+    row = find_nb(breakers_of(state), words_at_nb(address, RESET_BYTES // 8), ID_WORDS)
+    if row == 0:
+        return False
+    breaker = breaker_at(state, row)
+    if change.reset_at_ns > breaker.reset_at_ns:
+        breaker.reset_at_ns = change.reset_at_ns
+        breaker.trip_count = 0
+        close_breaker_nb(state, row)
+        refresh_breakers_nb(state, breaker.account_row, now_ns)
     return True

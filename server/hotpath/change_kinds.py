@@ -18,3 +18,6 @@ CLOCK: Final = 12
 EQUITY: Final = 13
 SESSION: Final = 14
 IDENTITY: Final = 15
+KILL: Final = 16
+STRATEGY: Final = 17
+BREAKER_RESET: Final = 18

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from server.hotpath.accounts import roll_account_nb
-from server.hotpath.breakers import denies_new_risk_nb, in_scope_nb, is_tripped_nb
+from server.hotpath.breaker_checks import check_breakers_nb, judge_breakers_nb
 from server.hotpath.checks import check_nb, check_numbers_nb, note_nb
 from server.hotpath.clock import (
     MODE_REFUSE,
@@ -18,6 +18,7 @@ from server.hotpath.clock import (
     mode_nb,
     take_reading_nb,
 )
+from server.hotpath.controls import check_instrument_nb
 from server.hotpath.exits import size_exit_nb
 from server.hotpath.idempotency import digest_nb, find_order_nb, make_room_nb, remember_order_nb
 from server.hotpath.inputs import (
@@ -26,8 +27,8 @@ from server.hotpath.inputs import (
     read_provider_nb,
 )
 from server.hotpath.jit import i64, kernel, routine
+from server.hotpath.kills import check_kills_nb
 from server.hotpath.layout import (
-    DECISION_BREAKERS_MAX,
     HEARTBEAT_DEGRADED_NS,
     HEARTBEAT_REFUSE_NS,
     NOT_SET,
@@ -35,7 +36,6 @@ from server.hotpath.layout import (
 from server.hotpath.limits import apply_caps_nb, check_position_drawdown_nb
 from server.hotpath.memory import (
     account_at,
-    breaker_at,
     decision_of,
     engine_of,
     instrument_at,
@@ -44,6 +44,8 @@ from server.hotpath.memory import (
     words_at_nb,
     work_of,
 )
+from server.hotpath.order_flow import check_flow_nb, count_order_nb
+from server.hotpath.order_limits import apply_order_caps_nb
 from server.hotpath.parties import check_account_nb, check_parties_nb, find_parties_nb
 from server.hotpath.positions import (
     exposure_key_nb,
@@ -54,7 +56,6 @@ from server.hotpath.positions import (
 from server.hotpath.reasons import (
     R_ARITHMETIC_RANGE,
     R_BELOW_MIN_LOT,
-    R_BREAKER_TRIPPED,
     R_CLOCK_UNCONFIRMED,
     R_ENUM_VALUE_UNKNOWN,
     R_FEED_DEGRADED,
@@ -91,7 +92,6 @@ from server.hotpath.verdict import (
     hold_decision_nb,
 )
 
-BREAKER_TRIPPED = 2
 WORK_WORDS = WORK.itemsize // 8
 CLEARED_WORDS = DECISION.fields["limit"][1] // 8  # type: ignore[index]
 
@@ -127,7 +127,7 @@ def decide_nb(state: Any, reading_ns: int) -> int:
             check_nb(decision, R_IDEMPOTENCY_FULL, idempotent)
     if check_nb(decision, R_ENUM_VALUE_UNKNOWN, not unknown_enum):
         check_service_nb(state)
-        if check_parties_nb(state):
+        if check_parties_nb(state) and check_kills_nb(state):
             take_out_replaced_nb(state)
             if request.reduce_only != 0:
                 size_exit_nb(state)
@@ -171,9 +171,12 @@ def size_new_risk_nb(state: Any) -> None:
     read_conversion_rate_nb(state)
     read_market_nb(state)
     check_stop_nb(state)
+    check_instrument_nb(state)
+    check_flow_nb(state)
     find_exposures_nb(state)
     predict_slippage_nb(state)
     buffer_stop_nb(state)
+    judge_breakers_nb(state)
     size_from_risk_nb(state)
     check_breakers_nb(state)
     check_position_drawdown_nb(state)
@@ -260,31 +263,6 @@ def find_exposures_nb(state: Any) -> None:
 
 
 @kernel
-def check_breakers_nb(state: Any) -> None:
-    """Deny what a tripped breaker in scope denies; list the breakers that are not closed."""
-    work, decision = work_of(state), decision_of(state)
-    check_nb(decision, R_BREAKER_TRIPPED, True)
-    row = account_at(state, work.account_row).first_breaker
-    while row != 0:
-        breaker = breaker_at(state, row)
-        if in_scope_nb(state, row, work.instrument_row) and is_tripped_nb(
-            state, row, work.volatility_micropoints
-        ):
-            if denies_new_risk_nb(breaker.action):
-                check_nb(decision, R_BREAKER_TRIPPED, False)
-            listed = decision.breaker_count
-            if listed < DECISION_BREAKERS_MAX:
-                decision.breaker_row[listed] = row
-                decision.breaker_state[listed] = BREAKER_TRIPPED
-                decision.breaker_tripped_at_ns[listed] = (
-                    breaker.tripped_at_ns if breaker.tripped_at_ns > 0 else work.now_ns
-                )
-                decision.breaker_closes_at_ns[listed] = breaker.closes_at_ns
-                decision.breaker_count = listed + 1
-        row = breaker.next_breaker
-
-
-@kernel
 def price_hold_nb(state: Any) -> None:
     """Work out what a hold would cost before the verdict, so that a sum out of range denies."""
     work, decision = work_of(state), decision_of(state)
@@ -311,6 +289,7 @@ def fit_size_nb(state: Any) -> None:
     asked = (request.present & HAS_REQUESTED_LOTS) != 0
     decision.target_steps = work.requested_steps if asked else work.risk_steps
     apply_caps_nb(state)
+    apply_order_caps_nb(state)
     decision.lot_steps = min(decision.target_steps, decision.largest_steps)
     decision.known |= KNOWN_LARGEST
     minimum = instrument_at(state, work.instrument_row).min_lot_steps
@@ -340,6 +319,7 @@ def finish_nb(state: Any, idempotent: bool) -> None:
     holds = decision.verdict != VERDICT_DENY and request.dry_run == 0
     if holds:
         hold_decision_nb(state)
+        count_order_nb(state)
     settle_replaced_nb(state, holds)
     if idempotent:
         decision.idempotency_row = remember_order_nb(

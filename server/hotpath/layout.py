@@ -16,8 +16,8 @@ from typing import Final
 
 import numpy as np
 
-LAYOUT_VERSION: Final = 1
-ARITHMETIC_VERSION: Final = 1
+LAYOUT_VERSION: Final = 2
+ARITHMETIC_VERSION: Final = 2
 
 ID_WORDS: Final = 8
 SYMBOL_WORDS: Final = 4
@@ -42,6 +42,7 @@ CLOCK_LEAP_NS: Final = 5 * SECOND_NS
 SCORE_STALE_NS: Final = 7 * 86_400 * SECOND_NS
 MARKET_STALE_NS: Final = 3_600 * SECOND_NS
 CONVERSION_RATE_STALE_NS: Final = 72 * 3_600 * SECOND_NS
+QUOTE_STALE_NS: Final = 5 * SECOND_NS
 
 NEUTRAL_SCORE_MICROPOINTS: Final = 50 * MICROS
 NEW_PROVIDER_PPM: Final = 500_000
@@ -51,6 +52,11 @@ HARD_CAP_PPM: Final = 1_500_000
 REGIMES_MAX: Final = 8
 BREAKER_SYMBOLS_MAX: Final = 32
 BREAKER_EXCHANGES_MAX: Final = 8
+BREAKER_PROVIDERS_MAX: Final = 8
+BREAKER_STRATEGIES_MAX: Final = 8
+PROGRAM_STEPS_MAX: Final = 64
+PROGRAM_CONSTANTS_MAX: Final = 16
+TRADING_HOURS_MAX: Final = 14
 DECISION_BREAKERS_MAX: Final = 8
 KNOTS_MAX: Final = 8
 
@@ -101,6 +107,14 @@ CHANGE_INSTRUMENT: Final = packed_dtype(
     ("max_lot_steps", _I8),  # ≥ min, ≤ 1e9
     ("default_slippage_micropips", _I8),  # ≥ 0
     ("commission_per_lot_micros", _I8),  # account currency, ≥ 0, both ways together
+    ("restricted", _I8),  # 1: no new risk in it
+    ("collar_ppm", _I8),  # largest distance of a price from the quote's middle; 0: no collar
+    ("collar_window_ppm", _I8),  # the same from the middle at the window's start; 0: no collar
+    ("collar_window_ns", _I8),  # length of that window, > 0 where there is such a collar
+    ("hours_timezone", _SYMBOL),  # IANA name in whose days the hours count
+    ("hours_count", _I8),  # 0: always open
+    ("hours_open_minute", (_I8, (TRADING_HOURS_MAX,))),  # from Monday 00:00, rising
+    ("hours_close_minute", (_I8, (TRADING_HOURS_MAX,))),  # > open, ≤ 10,080
 )
 
 CHANGE_ACCOUNT: Final = packed_dtype(
@@ -141,6 +155,19 @@ CHANGE_RISK_CONFIGURATION: Final = packed_dtype(
     ("regime_names", (_I8, (REGIMES_MAX * SYMBOL_WORDS,))),
     ("regime_multiplier_ppm", (_I8, (REGIMES_MAX,))),  # ≤ 1e6
     ("regime_blocked", (_I8, (REGIMES_MAX,))),  # 0 or 1
+    # From here on 0: no limit.
+    ("max_order_value_micros", _I8),  # (override) notional of one order, account currency
+    ("max_order_microlots", _I8),  # (override) lots of one order
+    ("max_long_microlots", _I8),  # (override) long position in one symbol
+    ("max_short_microlots", _I8),  # (override)
+    ("restricted", _I8),  # (override) 1: no new risk; of the account's row unused
+    ("max_notional_micros", _I8),  # gross, open and held
+    ("max_strategy_notional_micros", _I8),  # the same of one strategy
+    ("message_limit", _I8),  # orders let through per message_window_ns
+    ("message_window_ns", _I8),  # > 0 with a message_limit
+    ("repeat_limit", _I8),  # executions of one strategy, then a person re-enables it
+    ("repeat_window_ns", _I8),  # in which they count; 0: since it was enabled
+    ("duplicate_window_ns", _I8),  # in which an order of the same content is a duplicate
 )
 
 CHANGE_PROVIDER: Final = packed_dtype(
@@ -186,6 +213,42 @@ CHANGE_BREAKER: Final = packed_dtype(
     ("exchange_count", _I8),  # 0: every exchange
     ("symbols", (_I8, (BREAKER_SYMBOLS_MAX * SYMBOL_WORDS,))),
     ("exchanges", (_I8, (BREAKER_EXCHANGES_MAX * SYMBOL_WORDS,))),
+    ("provider_count", _I8),  # 0: every provider
+    ("providers", (_I8, (BREAKER_PROVIDERS_MAX * (ID_WORDS + 1),))),  # id, then type
+    ("strategy_count", _I8),  # 0: every strategy
+    ("strategies", (_I8, (BREAKER_STRATEGIES_MAX * ID_WORDS,))),
+    ("half_open_ns", _I8),  # how long it lets reduced risk through after cooling; 0: not at all
+    ("lock_after_trips", _I8),  # locked by so many trips, until a person resets it; 0: never
+    ("over_request", _I8),  # 1: judged in each decision; 0: when the account's state changes
+    # Condition EXPRESSION only: see server/hotpath/programs.py.
+    ("program_length", _I8),
+    ("program", (_I8, (PROGRAM_STEPS_MAX,))),
+    ("constants", (_F8, (PROGRAM_CONSTANTS_MAX,))),
+)
+
+# One scope of the kill switch. Each time only grows, so changes may come in any order and twice; it
+# is killed while a kill is newer than the re-arming of that kind.
+CHANGE_KILL: Final = packed_dtype(
+    ("scope", _I8),  # KILL_* of server/hotpath/kills.py
+    ("provider_type", _I8),  # of the scope provider; else 0
+    ("name", _ID),  # of the account, connection, provider, symbol or strategy; global: empty
+    ("new_risk_killed_at_ns", _I8),
+    ("new_risk_rearmed_at_ns", _I8),
+    ("all_killed_at_ns", _I8),  # exits too
+    ("all_rearmed_at_ns", _I8),
+)
+
+# A person lets a strategy go on that its own repetition has stopped.
+CHANGE_STRATEGY: Final = packed_dtype(
+    ("account_id", _ID),
+    ("strategy_id", _ID),
+    ("enabled_at_ns", _I8),
+)
+
+# A person closes a breaker that is locked, tripped or cooling.
+CHANGE_BREAKER_RESET: Final = packed_dtype(
+    ("breaker_id", _ID),
+    ("reset_at_ns", _I8),
 )
 
 POLICY: Final = packed_dtype(
@@ -268,6 +331,9 @@ CHANGE_ROWS: Final[dict[int, np.dtype[np.void]]] = {
     12: CHANGE_CLOCK,
     13: CHANGE_EQUITY,
     14: CHANGE_SESSION,
+    16: CHANGE_KILL,
+    17: CHANGE_STRATEGY,
+    18: CHANGE_BREAKER_RESET,
 }
 
 

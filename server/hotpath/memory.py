@@ -34,17 +34,20 @@ from server.hotpath.records import DECISION, REPORT, REPORT_RESULT, REQUEST, WOR
 from server.hotpath.rows import (
     ACCOUNT,
     BREAKER,
+    CONTENT,
     CONVERSION_RATE,
     ENGINE,
+    EVENT,
     EXPOSURE,
     IDEMPOTENCY,
-    IDENTITY,
     INSTRUMENT,
+    KILL,
     OVERRIDE,
     POSITION,
     PROVIDER,
     RESERVATION,
     SEEN_REPORT,
+    STRATEGY,
     WHEEL_BUCKETS,
 )
 from server.hotpath.table import TABLE, Table, new_table
@@ -66,10 +69,12 @@ TABLES: Final[dict[str, np.dtype[np.void]]] = {
     "positions": POSITION,
     "exposures": EXPOSURE,
     "windows": WINDOW,
-    "identities": IDENTITY,
     "reservations": RESERVATION,
     "idempotency": IDEMPOTENCY,
     "reports": SEEN_REPORT,
+    "strategies": STRATEGY,
+    "contents": CONTENT,
+    "kills": KILL,
 }
 _PARTS: Final = (
     "engine",
@@ -80,6 +85,7 @@ _PARTS: Final = (
     "work",
     "report",
     "report_result",
+    "events",
 )
 
 MEMORY: Final = packed_dtype(
@@ -93,6 +99,8 @@ MEMORY: Final = packed_dtype(
     ("scratch", (_I8, (32,))),  # keys under construction
     ("quantiles", ("<f8", (4,))),  # q50 and q90 of the model
     ("features", ("<f4", (32,))),
+    ("variables", ("<f8", (64,))),  # what conditions of breakers are about
+    ("event_capacity", _I8),
 )
 
 instrument_at = row_reference(MEMORY, "instruments", INSTRUMENT)
@@ -108,6 +116,10 @@ window_at = row_reference(MEMORY, "windows", WINDOW)
 reservation_at = row_reference(MEMORY, "reservations", RESERVATION)
 remembered_at = row_reference(MEMORY, "idempotency", IDEMPOTENCY)
 seen_report_at = row_reference(MEMORY, "reports", SEEN_REPORT)
+strategy_at = row_reference(MEMORY, "strategies", STRATEGY)
+content_at = row_reference(MEMORY, "contents", CONTENT)
+kill_at = row_reference(MEMORY, "kills", KILL)
+event_at = row_reference(MEMORY, "events", EVENT)
 
 engine_of = part_reference(MEMORY, "engine", ENGINE)
 policy_of = part_reference(MEMORY, "policy", POLICY)
@@ -129,6 +141,9 @@ windows_of = part_reference(MEMORY, "windows_table", TABLE)
 reservations_of = part_reference(MEMORY, "reservations_table", TABLE)
 idempotency_of = part_reference(MEMORY, "idempotency_table", TABLE)
 reports_of = part_reference(MEMORY, "reports_table", TABLE)
+strategies_of = part_reference(MEMORY, "strategies_table", TABLE)
+contents_of = part_reference(MEMORY, "contents_table", TABLE)
+kills_of = part_reference(MEMORY, "kills_table", TABLE)
 
 
 @kernel
@@ -182,10 +197,13 @@ class Capacity(NamedTuple):
     positions: int = 524_288
     exposures: int = 524_288
     windows: int = 640
-    identities: int = 4_096
     reservations: int = 4_194_304
     idempotency: int = 1_048_576
     answer_bytes: int = 1 << 30
+    strategies: int = 65_536
+    contents: int = 262_144
+    kills: int = 4_096
+    events: int = 16_384
 
 
 class State(NamedTuple):
@@ -209,10 +227,13 @@ class State(NamedTuple):
     positions: Table
     exposures: Table
     windows: Table
-    identities: Table
     reservations: Table
     idempotency: Table
     reports: Table
+    strategies: Table
+    contents: Table
+    kills: Table
+    events: Array  # EVENT by row; row 0 is never used
     wheel: Array
     answers: Array  # uint8 ring of stored answers
     models: ModelTables
@@ -231,6 +252,7 @@ def new_state(capacity: Capacity) -> State:
         "work": np.zeros(1, WORK),
         "report": np.zeros(1, REPORT),
         "report_result": np.zeros(1, REPORT_RESULT),
+        "events": np.zeros(capacity.events + 1, EVENT),
     }
     wheel = np.zeros(WHEEL_BUCKETS, np.int64)
     models = new_model_tables()
@@ -244,6 +266,7 @@ def new_state(capacity: Capacity) -> State:
         memory[f"model_{name}"] = table.ctypes.data
     memory["wheel"] = wheel.ctypes.data
     memory["answer_capacity"] = capacity.answer_bytes
+    memory["event_capacity"] = capacity.events
     fields: dict[str, Any] = {
         "memory": memory,
         "wheel": wheel,

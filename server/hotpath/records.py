@@ -61,6 +61,7 @@ REQUEST: Final = packed_dtype(
     ("sent_at_ns", _I8),
     ("explain", _I8),
     ("min_state_version", _I8),
+    ("identity", _ID),  # of the caller, by its certificate; empty: unknown
 )
 REQUEST_DIGEST_WORDS: Final = REQUEST.fields["explain"][1] // 8  # type: ignore[index]
 
@@ -209,6 +210,8 @@ WORK: Final = packed_dtype(
     ("risk_steps", _I8),
     ("hold_risk_micros", _I8),
     ("hold_notional_micros", _I8),
+    ("strategy_row", _I8),  # 0: none yet
+    ("quote_twice_ticks", _I8),  # twice the middle of a fresh quote; 0: none
 )
 
 # One ExecutionReport. `present`: REPORT_HAS_*.

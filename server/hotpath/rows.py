@@ -12,6 +12,7 @@ from typing import Final
 from server.hotpath.layout import (
     CHANGE_BREAKER,
     CHANGE_INSTRUMENT,
+    CHANGE_KILL,
     CHANGE_PROVIDER,
     ID_WORDS,
     SYMBOL_WORDS,
@@ -36,6 +37,8 @@ INSTRUMENT: Final = packed_dtype(
     ("bid", _F8),
     ("ask", _F8),
     ("quote_at_ns", _I8),
+    ("collar_start_ns", _I8),  # when the collar's window began
+    ("collar_twice_ticks", _I8),  # twice the middle of its first quote; 0: none yet
 )
 
 ACCOUNT: Final = packed_dtype(
@@ -70,6 +73,13 @@ ACCOUNT: Final = packed_dtype(
     ("has_configuration", _I8),
     ("override_count", _I8),
     ("generation", _I8),  # of the configuration; overrides of another generation are void
+    ("first_judged", _I8),  # breakers over the request, in the order of the chain
+    ("first_active", _I8),  # breakers over the state that are not closed, in that order
+    ("breaker_due_ns", _I8),  # when the next of its breakers changes by time; 0: none does
+    ("first_event", _I8),  # newest event that is not acknowledged
+    ("message_full_at_ns", _I8),  # when all its messages may be sent at once again
+    ("content_count", _I8),
+    ("first_strategy", _I8),
 )
 
 OVERRIDE: Final = packed_dtype(
@@ -81,6 +91,11 @@ OVERRIDE: Final = packed_dtype(
     ("max_position_size_ppm", _I8),
     ("max_leverage_ppm", _I8),
     ("risk_per_trade_ppm", _I8),
+    ("max_order_value_micros", _I8),  # 0: no limit of this row, here and below
+    ("max_order_microlots", _I8),
+    ("max_long_microlots", _I8),
+    ("max_short_microlots", _I8),
+    ("restricted", _I8),
 )
 
 PROVIDER: Final = packed_dtype(*columns_of(CHANGE_PROVIDER), ("alive", _I8))
@@ -99,6 +114,12 @@ BREAKER: Final = packed_dtype(
     ("state", _I8),
     ("tripped_at_ns", _I8),
     ("closes_at_ns", _I8),
+    ("next_judged", _I8),
+    ("next_active", _I8),
+    ("trip_count", _I8),  # since a person enabled or reset it
+    ("event_at_ns", _I8),  # of its newest event
+    ("reset_at_ns", _I8),
+    ("judged_tripped", _I8),  # by the decision at hand
 )
 
 POSITION: Final = packed_dtype(
@@ -156,6 +177,7 @@ RESERVATION: Final = packed_dtype(
     ("next_closed", _I8),
     ("made_at_ns", _I8),
     ("synced", _I8),  # sequence of the last sync that named it
+    ("strategy_row", _I8),  # 0: none
 )
 
 IDEMPOTENCY: Final = packed_dtype(
@@ -170,21 +192,65 @@ IDEMPOTENCY: Final = packed_dtype(
 
 SEEN_REPORT: Final = packed_dtype(("account_row", _I8), ("report_id", _ID))
 
-# Identities of the decision port, judged once per connection; written by the trust layer.
-IDENTITY: Final = packed_dtype(
-    ("identity", _ID),
-    ("not_after_ns", _I8),
-    ("revoked", _I8),
-    ("roles", _I8),  # bit set
-    ("account_count", _I8),  # 0: every account
-    ("provider_count", _I8),
-    ("accounts", (_I8, (16,))),  # rows
-    ("providers", (_I8, (16,))),
-    ("tokens_micros", _I8),
-    ("tokens_at_ns", _I8),
-    ("tokens_per_second", _I8),
-    ("tokens_max", _I8),
+STRATEGY: Final = packed_dtype(
+    ("account_row", _I8),
+    ("strategy_id", _ID),
+    ("held_notional_micros", _I8),
+    ("open_notional_micros", _I8),
+    ("execution_count", _I8),  # in its window
+    ("window_start_ns", _I8),
+    ("disabled_at_ns", _I8),  # 0: enabled
+    ("enabled_at_ns", _I8),  # by a person
+    ("next_of_account", _I8),
 )
+
+# Content of an order that was let through, to know it again.
+CONTENT: Final = packed_dtype(
+    ("account_row", _I8),  # 0: emptied, because the same content came again
+    ("digest", (_I8, (2,))),
+    ("made_at_ns", _I8),
+    ("until_ns", _I8),  # when it is no duplicate any more
+)
+
+KILL: Final = CHANGE_KILL
+
+EVENT_POSITIONS_MAX: Final = 8
+EVENT_VALUES_MAX: Final = 8
+
+# One trip of a breaker, which is also the directive to the router. Not keyed: event n lies in row
+# (n − 1) mod capacity + 1.
+EVENT: Final = packed_dtype(
+    ("event_id", _I8),  # 1, 2, 3 …
+    ("at_ns", _I8),
+    ("sequence", _I8),  # of the engine event during which it tripped
+    ("breaker_id", _ID),
+    ("breaker_name", _ID),
+    ("account_id", _ID),
+    ("condition", _I8),
+    ("action", _I8),
+    ("state", _I8),  # that the breaker went to: tripped or locked
+    ("threshold", _F8),  # as a ratio, count or points; NaN for an expression
+    ("observed", _F8),  # the same; of an expression the value it was compared with, NaN: unknown
+    ("equity_micros", _I8),
+    ("drawdown_ppm", _I8),
+    ("consecutive_losses", _I8),
+    ("value_count", _I8),  # of an expression: variables it has read, at most EVENT_VALUES_MAX
+    ("value_names", (_I8, (EVENT_VALUES_MAX,))),  # V_* of server/hotpath/variables.py
+    ("values", (_F8, (EVENT_VALUES_MAX,))),  # NaN: unknown
+    ("symbol", _SYMBOL),  # of the request that tripped it; empty: the account's state did
+    ("position_count", _I8),  # positions in its scope, at most EVENT_POSITIONS_MAX are listed
+    ("position_symbols", (_I8, (EVENT_POSITIONS_MAX * SYMBOL_WORDS,))),
+    ("position_steps", (_I8, (EVENT_POSITIONS_MAX,))),  # negative is short
+    ("position_lot_mantissa", (_I8, (EVENT_POSITIONS_MAX,))),
+    ("position_lot_scale", (_I8, (EVENT_POSITIONS_MAX,))),
+    # From here on it changes later; the journal keeps what stands before.
+    ("account_row", _I8),
+    ("acknowledged_at_ns", _I8),  # 0: not yet
+    ("succeeded", _I8),
+    ("detail", (_I8, (32,))),
+    ("next_of_account", _I8),  # older event of the account that is not acknowledged
+)
+EVENT_KEPT_BYTES: Final[int] = EVENT.fields["account_row"][1]  # type: ignore[index]
 
 # 2^20 ns per bucket × 2^19 buckets: lifetimes up to 549 s.
 WHEEL_SHIFT: Final = 20
@@ -222,4 +288,11 @@ ENGINE: Final = packed_dtype(
     ("report_oldest", _I8),
     ("report_count", _I8),
     ("unknown_changes", _I8),  # changes that named something unknown
+    ("kills_of_new_risk", (_I8, (8,))),  # active kills by scope
+    ("kills_of_all", (_I8, (8,))),
+    ("kills_lost", _I8),  # that found no room: then everything is killed
+    ("event_count", _I8),  # ever
+    ("event_kept_count", _I8),  # of these in the journal
+    ("content_oldest", _I8),
+    ("content_count", _I8),
 )

@@ -25,13 +25,16 @@ from server.hotpath.positions import (
     positions_have_room_nb,
 )
 from server.hotpath.reasons import (
+    CAP_RUNS,
     R_BELOW_MIN_LOT,
     R_EXIT_CLIPPED,
     R_LOT_STEP,
     R_MONTHLY_LOSS_BUDGET,
+    R_ORDER_VALUE,
     R_POSITIONS_FULL,
     R_RESERVATIONS_FULL,
     R_RISK_PER_TRADE,
+    R_STRATEGY_NOTIONAL,
     REASON_CODES,
     S_CUT,
     S_DENY,
@@ -55,7 +58,10 @@ ACCOUNT_SHARE = 8
 @kernel
 def is_cap_nb(reason: int) -> bool:
     """Tell whether a reason is a limit on size rather than a denial of its own."""
-    return R_RISK_PER_TRADE <= reason <= R_MONTHLY_LOSS_BUDGET
+    return (
+        R_RISK_PER_TRADE <= reason <= R_MONTHLY_LOSS_BUDGET
+        or R_ORDER_VALUE <= reason <= R_STRATEGY_NOTIONAL
+    )
 
 
 @kernel
@@ -98,11 +104,12 @@ def first_denial_nb(decision: Any) -> int:
 @kernel
 def _binding_cap_nb(decision: Any) -> int:
     binding = NOT_SET
-    for reason in range(R_RISK_PER_TRADE, R_MONTHLY_LOSS_BUDGET + 1):
-        if decision.status[reason] in (S_CUT, S_DENY) and (
-            binding == NOT_SET or decision.lots_max[reason] < decision.lots_max[binding]
-        ):
-            binding = reason
+    for first, last in CAP_RUNS:
+        for reason in range(first, last + 1):
+            if decision.status[reason] in (S_CUT, S_DENY) and (
+                binding == NOT_SET or decision.lots_max[reason] < decision.lots_max[binding]
+            ):
+                binding = reason
     return binding
 
 
@@ -128,8 +135,9 @@ def give_verdict_nb(decision: Any, off_step: int) -> None:
     denial = first_denial_nb(decision)
     decision.binding = _binding_limit_nb(decision, denial) + 1
     denied = denial != NOT_SET or decision.status[R_BELOW_MIN_LOT] == S_DENY
-    for reason in range(R_RISK_PER_TRADE, R_MONTHLY_LOSS_BUDGET + 1):
-        denied |= decision.status[reason] == S_DENY
+    for first, last in CAP_RUNS:
+        for reason in range(first, last + 1):
+            denied |= decision.status[reason] == S_DENY
     if denied:
         decision.verdict = VERDICT_DENY
         decision.lot_steps = 0

@@ -13,6 +13,7 @@ from server.hotpath.wire.grant_record import IDENTITY_AT
 from server.hotpath.wire.grants import (
     begin_grant_nb,
     charge_items_nb,
+    copy_caller_nb,
     identity_bytes_nb,
     is_limited_nb,
     may_use_nb,
@@ -54,6 +55,10 @@ class CallJournal:
     def is_limited(self) -> bool:
         """Whether the caller may use only some accounts or providers."""
         return bool(is_limited_nb(self._record))
+
+    def write_caller(self, identity: int) -> None:
+        """Write who calls to an address with room for an id, as decisions need it."""
+        copy_caller_nb(self._record, identity)
 
     def may_use(self, account: int, provider: int = 0) -> bool:
         """Tell whether the caller may use an account and a provider; a denial is counted.

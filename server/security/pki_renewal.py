@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from ipaddress import ip_address
 from typing import Final
 
+from server.addresses import UNIX_PREFIX, split_address
 from server.embedded.place import prepare_data_dir
 from server.errors import ConfigurationError, RiskgateError
 from server.security.pki import Pki
-from server.settings import PKI_FOLDER, UNIX_PREFIX, Settings, split_address, uses_development_pki
+from server.settings import PKI_FOLDER, Settings, uses_development_pki
 
 log = logging.getLogger(__name__)
 
@@ -96,8 +97,12 @@ class PkiRenewal:
 
 
 def _listening_hosts(settings: Settings) -> list[str]:
-    addresses = (settings.decision_listen, settings.control_listen)
-    hosts = [split_address(each)[0] for each in addresses if not each.startswith(UNIX_PREFIX)]
+    addresses = (settings.decision_listen, settings.control_listen, settings.http_listen)
+    hosts = [
+        split_address(each)[0] for each in addresses if each and not each.startswith(UNIX_PREFIX)
+    ]
+    if settings.http_names:
+        hosts += settings.http_names.split(",")
     return [host for host in hosts if not _is_unspecified(host)]
 
 

@@ -1,7 +1,8 @@
 """Puts the checks of `access_checks.py` before every method, and a row behind every refusal.
 
-A message is parsed after its sender is known: strangers learn nothing about formats. A mutating
-call goes on to its end although its caller goes away: what it did, or why not, is on record.
+`Admission` does so for whatever port a call came by, `AccessInterceptor` for gRPC. A message is
+parsed after its sender is known: strangers learn nothing about formats. A mutating call goes on to
+its end although its caller goes away: what it did, or why not, is on record.
 """
 
 import asyncio
@@ -21,8 +22,8 @@ from server.services.refused_calls import TASK_NAME, RefusedCalls
 from server.trust_errors import AccessError
 
 
-class AccessInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
-    """Wraps every call; `ErrorInterceptor` around it answers what it raises.
+class Admission:
+    """Lets calls in; every port of the process shares one, and so rates, places and the log.
 
     Args:
         pool: Of the record.
@@ -36,9 +37,41 @@ class AccessInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
         reader: PeerReader | None,
         note_call: Callable[[Call], None] | None = None,
     ) -> None:
-        self._checks = AccessChecks(pool, reader)
+        self.checks = AccessChecks(pool, reader)
         self._note_call = note_call
         self._refused = RefusedCalls(pool)
+
+    @asynccontextmanager
+    async def judged(self, visit: Visit, context: Any) -> AsyncIterator[None]:
+        """Admit a call; write the row if it is refused, now or later.
+
+        Args:
+            visit: The call.
+            context: Answers `peer`, `auth_context` and `invocation_metadata` as gRPC's does.
+
+        Raises:
+            AccessError: The call is denied.
+            UnavailableError: PostgreSQL is away, so nobody knows.
+        """
+        try:
+            await self.checks.admit(visit, context)
+            if self._note_call is not None:
+                self._note_call(visit.call)
+            yield
+        except Exception as error:
+            if isinstance(error, AccessError) or visit.right.mutates:
+                await self._refused.record(visit.call, error, reason=visit.reason)
+            raise
+        finally:
+            self.checks.leave(visit)
+
+
+class AccessInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
+    """Wraps every call; `ErrorInterceptor` around it answers what it raises."""
+
+    def __init__(self, admission: Admission) -> None:
+        self._admission = admission
+        self._checks = admission.checks
 
     async def intercept_service(
         self,
@@ -61,15 +94,15 @@ class AccessInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
 
         async def admitted(raw: Any, context: Any) -> Any:
             visit = Visit(method)
-            async with self._judged(visit, context):
+            async with self._admission.judged(visit, context):
                 return await behaviour(await prepare(raw, visit, context), context)
 
         async def finished(raw: Any, context: Any) -> Any:
-            return await _finish(admitted(raw, context))
+            return await finish(admitted(raw, context))
 
         async def admitted_stream(raw: Any, context: Any) -> AsyncIterator[Any]:
             visit = Visit(method)
-            async with self._judged(visit, context):
+            async with self._admission.judged(visit, context):
                 request = await prepare(raw, visit, context)
                 async for answer in answers_of(behaviour(request, context)):
                     yield answer
@@ -78,21 +111,6 @@ class AccessInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
             return same_kind(handler, admitted_stream)
         goes_on = self._checks.mutates(method) and not handler.request_streaming
         return same_kind(handler, finished if goes_on else admitted)
-
-    @asynccontextmanager
-    async def _judged(self, visit: Visit, context: Any) -> AsyncIterator[None]:
-        """Admit a call; write the row if it is refused, now or later."""
-        try:
-            await self._checks.admit(visit, context)
-            if self._note_call is not None:
-                self._note_call(visit.call)
-            yield
-        except Exception as error:
-            if isinstance(error, AccessError) or visit.right.mutates:
-                await self._refused.record(visit.call, error, reason=visit.reason)
-            raise
-        finally:
-            self._checks.leave(visit)
 
     async def _each(
         self, requests: AsyncIterator[Any], visit: Visit, context: Any
@@ -103,7 +121,7 @@ class AccessInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]
             yield request
 
 
-async def _finish(work: Any) -> Any:
+async def finish(work: Any) -> Any:
     """Return what the work returns; it goes on if the caller goes away meanwhile."""
     task = asyncio.create_task(work, name=TASK_NAME)
     try:

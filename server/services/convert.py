@@ -146,6 +146,7 @@ def write_request(message: DecideRequest, request: Array) -> None:
         read_time("sent_at", message.sent_at) if message.HasField("sent_at") else 0,
         message.explain,
         read_unsigned("min_state_version", message.min_state_version),
+        b"",
     )
 
 

@@ -1,4 +1,4 @@
-"""The only place where exceptions become gRPC statuses.
+"""The only place where exceptions become codes; the HTTP gateway takes them from here too.
 
 A named error gives its code and its public text, with the field at fault in trailing metadata;
 anything else is INTERNAL with fixed words, and the cause goes to the log. A cancelled call stays
@@ -113,7 +113,13 @@ def reader_of(handler: Any) -> Callable[[Any], Any]:
     return lambda raw: parse(message_class, raw)
 
 
-async def _abort(error: Exception, context: _Context, method: str) -> NoReturn:
+def describe(error: Exception, method: str) -> tuple[str, str, str]:
+    """Return code, public text and field of whatever a call has raised, and log it.
+
+    Args:
+        error: What was raised.
+        method: Path of the method, for the log.
+    """
     code, text, field = "INTERNAL", RiskgateError.public_text, ""
     if isinstance(error, RiskgateError):
         code, text, field = error.grpc_code, error.public_message(), error.field
@@ -125,6 +131,11 @@ async def _abort(error: Exception, context: _Context, method: str) -> NoReturn:
         log.error("%s failed", method, exc_info=error)
     else:
         log.info("%s refused: %s", method, error)
+    return code, text, field
+
+
+async def _abort(error: Exception, context: _Context, method: str) -> NoReturn:
+    code, text, field = describe(error, method)
     trailing = [(FIELD_KEY, field)] if field else []
     if isinstance(error, RateLimitedError):
         trailing.append((PUSHBACK_KEY, str(error.retry_after_ms)))

@@ -16,7 +16,7 @@ from server.engine import Engine
 from server.errors import RiskgateError
 from server.hotpath.reasons import R_JOURNAL_FULL
 from server.hotpath.records import CONFLICT, DECIDED, REPEATED
-from server.hotpath.wire.decision import ACCOUNT_AT, PROVIDER_AT
+from server.hotpath.wire.decision import ACCOUNT_AT, CALLER_AT, PROVIDER_AT
 from server.journal.calls import CallJournal
 from server.journal.writer import durability_of
 from server.services.convert import read_decision, read_refusal, write_request
@@ -82,6 +82,7 @@ class Judge:
             write_request(message, state.request)
         except RiskgateError as error:
             return refusal_of(error)
+        self._calls.write_caller(state.request.ctypes.data + CALLER_AT)
         if not self._may_use_written():
             return NOT_YOURS
         if not self._shard.owns(message.account_id):

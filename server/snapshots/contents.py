@@ -20,7 +20,7 @@ from server.snapshots.index import link_state, linked_rows, rows_used
 Array = np.ndarray[Any, np.dtype[Any]]
 
 # Tables whose rows form a ring, and how its columns in the engine's record begin.
-RINGS: Final = {"idempotency": "idempotency", "reports": "report"}
+RINGS: Final = {"idempotency": "idempotency", "reports": "report", "contents": "content"}
 _BYTE: Final = np.dtype([("byte", "|u1")])
 
 
@@ -31,6 +31,7 @@ def parts_of(state: State) -> dict[str, Array]:
         "policy": state.policy,
         "configurations": state.configurations,
         **{name: getattr(state, name).rows for name in TABLES},
+        "events": state.events,
         # Last, since its size is no whole number of words.
         "answers": state.answers.view(_BYTE),
     }
@@ -55,7 +56,7 @@ def fill_state(state: State, arrays: Mapping[str, Array], capacity: Mapping[str,
         if name not in RINGS and name != "answers":
             _copy(parts[name][: len(array)], array)
     for name in RINGS:
-        _fill_ring(state, name, arrays[name], capacity["idempotency"])
+        _fill_ring(state, name, arrays[name], capacity.get(name, capacity["idempotency"]))
     _fill_answers(state, arrays["answers"], capacity["answer_bytes"])
     _fill_wheel(state)
     link_state(state)
@@ -73,6 +74,8 @@ def _pieces_of(state: State, name: str, part: Array) -> list[Array]:
         return _ring_pieces(part, (int(engine["answer_head"]) - used) % len(part), used)
     if name == "reservations":
         return [part[: int(engine["reservation_fresh"]) + 1]]
+    if name == "events":
+        return [part[: min(int(engine["event_count"]), len(part) - 1) + 1]]
     counted = state.accounts.rows if name == "configurations" else part
     return [part[: rows_used(counted) + 1]]
 

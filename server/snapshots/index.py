@@ -11,10 +11,12 @@ import numpy as np
 from server.hotpath.idempotency import ORDER_KEY_WORDS
 from server.hotpath.inputs import PROVIDER_KEY_WORDS
 from server.hotpath.jit import routine
+from server.hotpath.kills import KILL_KEY_WORDS
 from server.hotpath.layout import ID_WORDS, SYMBOL_WORDS
 from server.hotpath.memory import State
 from server.hotpath.positions import EXPOSURE_KEY_WORDS, POSITION_KEY_WORDS
 from server.hotpath.rows import RESERVATION_FREE
+from server.hotpath.strategies import STRATEGY_KEY_WORDS
 from server.hotpath.table import Table, link_nb
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -30,10 +32,12 @@ KEY_WORDS: Final[dict[str, int]] = {
     "positions": POSITION_KEY_WORDS,
     "exposures": EXPOSURE_KEY_WORDS,
     "windows": SYMBOL_WORDS,
-    "identities": ID_WORDS,
     "reservations": 1,
     "idempotency": ORDER_KEY_WORDS,
     "reports": 1 + ID_WORDS,
+    "strategies": STRATEGY_KEY_WORDS,
+    "contents": 3,
+    "kills": KILL_KEY_WORDS,
 }
 
 
@@ -58,6 +62,8 @@ def linked_rows(state: State, name: str) -> Array:
         return _rows_of_ring(table, engine["idempotency_oldest"], engine["idempotency_count"])
     if name == "reports":
         return _rows_of_ring(table, engine["report_oldest"], engine["report_count"])
+    if name == "contents":
+        return _rows_of_ring(table, engine["content_oldest"], engine["content_count"])
     if name == "reservations":
         used = table.rows[: int(engine["reservation_fresh"]) + 1]
         # Closed ones are found by late reports until their row is needed again.

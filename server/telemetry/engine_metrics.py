@@ -18,6 +18,7 @@ from prometheus_client.registry import Collector
 
 from riskgate.v1.decision_pb2 import ReportOutcome
 from riskgate.v1.types_pb2 import Verdict
+from server.addresses import split_address
 from server.decision_port import DecisionPort
 from server.engine import Engine
 from server.errors import UnavailableError
@@ -26,7 +27,6 @@ from server.hotpath.layout import HEARTBEAT_DEGRADED_NS, HEARTBEAT_REFUSE_NS, SE
 from server.intake import Intake
 from server.loaders.activations import Activations
 from server.loaders.redis_state import RedisStateLoader
-from server.settings import split_address
 from server.telemetry.decision_counts import DecisionCounts
 from server.telemetry.journal_metrics import read_journal_metrics
 

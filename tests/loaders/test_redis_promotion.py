@@ -18,11 +18,10 @@ import redis
 
 from riskgate.v1 import admin_pb2, reference_pb2
 from server import feed
-from server.addresses import resolve_port
+from server.addresses import resolve_port, split_address
 from server.embedded.binaries import find_redis
 from server.embedded.process import start_process, stop_process
 from server.loaders.redis_state import RedisStateLoader
-from server.settings import split_address
 from tests.control_harness import Control, play, put_account
 from tests.feed_harness import SEAL, Publisher, Receiver, rate_rows, wait, wait_for_beat
 

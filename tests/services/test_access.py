@@ -22,7 +22,7 @@ from riskgate.v1 import (
     risk_config_pb2_grpc,
     types_pb2,
 )
-from server.services.access import AccessInterceptor
+from server.services.access import AccessInterceptor, Admission
 from server.services.interceptors import ErrorInterceptor
 from tests.certificates import Authority
 from tests.control_harness import Control, low_risk, play, refusal
@@ -276,7 +276,7 @@ def test_a_method_that_declares_no_right_is_for_nobody(
             return b"open"
 
         server = grpc.aio.server(
-            interceptors=[ErrorInterceptor(), AccessInterceptor(parts.pool, None)]
+            interceptors=[ErrorInterceptor(), AccessInterceptor(Admission(parts.pool, None))]
         )
         handlers = {"Door": grpc.unary_unary_rpc_method_handler(open_door)}
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("a.B", handlers),))

@@ -18,7 +18,7 @@ from server.hotpath.reasons import REASONS_MAX
 _I8 = "<i8"
 _F8 = "<f8"
 
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 MAGIC: Final = int.from_bytes(b"RGJRNL01", "little")
 HEADER_BYTES: Final = 4_096
 
@@ -60,8 +60,24 @@ KIND_BATCH: Final = 5
 KIND_STREAM: Final = 6  # one message of a stream in which a decision was made
 KIND_REPORT: Final = 7
 KIND_SYNC: Final = 8
-KIND_NAMES: Final = ("", "start", "change", "clock", "decide", "batch", "stream", "report", "sync")
-CALL_KINDS: Final = (KIND_DECIDE, KIND_BATCH, KIND_STREAM, KIND_REPORT, KIND_SYNC)
+KIND_ACKNOWLEDGE: Final = 9  # a router says what became of a directive
+KIND_EVENT: Final = (
+    10  # a breaker has tripped: EVENT up to EVENT_KEPT_BYTES, made by the entry before
+)
+KIND_NAMES: Final = (
+    "",
+    "start",
+    "change",
+    "clock",
+    "decide",
+    "batch",
+    "stream",
+    "report",
+    "sync",
+    "acknowledge",
+    "event",
+)
+CALL_KINDS: Final = (KIND_DECIDE, KIND_BATCH, KIND_STREAM, KIND_REPORT, KIND_SYNC, KIND_ACKNOWLEDGE)
 
 # Behind ENTRY in an entry of KIND_START: whatever changes answers besides the entries themselves.
 START: Final = packed_dtype(
@@ -74,7 +90,7 @@ START: Final = packed_dtype(
     ("request_bytes_max", _I8),
     ("shard", _I8),
     ("shards", _I8),
-    ("capacity", (_I8, (13,))),  # in the order of server.hotpath.memory.Capacity
+    ("capacity", (_I8, (16,))),  # in the order of server.hotpath.memory.Capacity
 )
 
 # Behind ENTRY in an entry of KIND_CHANGE: a FRAME as it came through the ring, with rows and bytes.

@@ -93,6 +93,8 @@ def _call_again_nb(state: Any, wire: Any, replay: Any, address: int) -> bool:
     length, received_ns = call.request_bytes, call.reading_ns
     begin_readings_nb(wire)
     wire.readings = readings
+    wire.caller = answer + padded_nb(call.answer_bytes)
+    wire.caller_bytes = call.identity_bytes
     kind, out, recorded = call.kind, replay.answer, i64(RECORDED)
     before = wire.model_differences
     answered = i64(-1)

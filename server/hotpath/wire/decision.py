@@ -10,7 +10,7 @@ from server.hotpath.memory import decision_of, engine_of, request_of
 from server.hotpath.reasons import R_JOURNAL_FULL
 from server.hotpath.records import CONFLICT, DECIDED, REPEATED, REQUEST
 from server.hotpath.wire.decode import begin_message_nb, scan_message_nb
-from server.hotpath.wire.grants import may_use_nb
+from server.hotpath.wire.grants import copy_caller_nb, may_use_nb
 from server.hotpath.wire.memory_of_answers import load_answer_nb, store_answer_nb
 from server.hotpath.wire.outcome import BARRED, REFUSED, WAIT
 from server.hotpath.wire.packing import pack_request_nb
@@ -34,6 +34,7 @@ from server.hotpath.wire.tables import IS_REQUEST
 
 ACCOUNT_AT: Final[int] = REQUEST.fields["account_id"][1]  # type: ignore[index]
 PROVIDER_AT: Final[int] = REQUEST.fields["provider_id"][1]  # type: ignore[index]
+CALLER_AT: Final[int] = REQUEST.fields["identity"][1]  # type: ignore[index]
 
 
 @routine
@@ -64,6 +65,7 @@ def judge_request_nb(state: Any, wire: Any, received_ns: int) -> int:
     """
     if not pack_request_nb(wire, i64(IS_REQUEST), state.request):
         return i64(REFUSED)
+    copy_caller_nb(wire, state.request + CALLER_AT)
     if not may_use_nb(wire, state.request + ACCOUNT_AT, state.request + PROVIDER_AT):
         return i64(REFUSED)
     if not owns_account_nb(wire, state.request + ACCOUNT_AT):

@@ -9,9 +9,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from server.hotpath.intrinsics import load_acquire, load_long, store_release
+from server.hotpath.intrinsics import (
+    copy_bytes,
+    load_acquire,
+    load_long,
+    store_long,
+    store_release,
+)
 from server.hotpath.jit import i64, kernel, routine
-from server.hotpath.layout import ID_WORDS
+from server.hotpath.layout import ID_BYTES_MAX, ID_WORDS
 from server.hotpath.wire.grant_record import (
     D_ACCOUNT,
     D_CERTIFICATE_EXPIRED,
@@ -21,6 +27,7 @@ from server.hotpath.wire.grant_record import (
     D_PROVIDER,
     D_RATE,
     DENIALS,
+    IDENTITY_AT,
     SCOPE_AT,
     grant_at,
     holder_at,
@@ -108,12 +115,24 @@ def charge_items_nb(wire: Any) -> None:
 def begin_grant_nb(wire: Any, address: int, method: int) -> None:
     """Say whose call the wire works for: address of its GRANT, 0: a replay, which checks none."""
     wire.holder = wire.scope = 0
+    wire.caller = wire.caller_bytes = 0
     wire.method = method
     wire.items = 1
     wire.is_limited = 0
     if address != 0:
         wire.holder = grant_at(address).holder
         wire.scope = load_acquire(wire.holder + SCOPE_AT)
+        wire.caller = wire.holder + IDENTITY_AT
+        wire.caller_bytes = identity_bytes_nb(wire.holder)
+
+
+@routine
+def copy_caller_nb(wire: Any, target: int) -> None:
+    """Write the identity of the caller, zero padded, to ID_WORDS words at an address."""
+    for word in range(ID_WORDS):
+        store_long(target + 8 * word, i64(0))
+    if wire.caller_bytes > 0:
+        copy_bytes(target, wire.caller, min(wire.caller_bytes, i64(ID_BYTES_MAX)))
 
 
 @routine

@@ -31,6 +31,8 @@ WIRE: Final = packed_dtype(
     ("holder", _I8),  # address of the HOLDER of the caller's identity; 0: a replay
     ("scope", _I8),  # address of its SCOPE during this call; 0: nothing is checked
     ("method", _I8),  # METHOD_* of the lane
+    ("caller", _I8),  # address of the identity, which decisions may depend on
+    ("caller_bytes", _I8),  # 0: unknown
     ("is_limited", _I8),  # 1: this message of a stream is one too many
     # --- room for one message ---
     ("timespec", (_I8, (2,))),
