@@ -38,6 +38,8 @@ from riskgate.v1 import (
 from server.anomaly_watch import AnomalyWatch, freezer
 from server.entities import ProviderFigures
 from server.errors import UnavailableError
+from server.gateway.endpoints import Backend
+from server.gateway.listening import Gateway
 from server.policy import default_policy_row
 from server.provider_score import score
 from server.publisher import Publisher, open_redis
@@ -48,7 +50,7 @@ from server.security.control_tls import find_control_tls
 from server.security.feed_seal import FeedSeal
 from server.security.field_encryption import KeyRing
 from server.security.revoked_certificates import RevokedCertificates
-from server.services.access import AccessInterceptor, finish_abandoned
+from server.services.access import AccessInterceptor, Admission, finish_abandoned
 from server.services.audit import AuditService
 from server.services.breaker import BreakerService
 from server.services.identity import IdentityService
@@ -114,8 +116,10 @@ async def _run(settings: Settings) -> None:
         watch = AnomalyWatch(pool, freeze)
         witness = open_witness(settings, pool, watch.watch_rows)
         parts = Parts(pool, publisher, settings.redis_url_text())
-        server = build_server(parts, health_servicer, settings, note_call=watch.note_read)
+        backend = build_backend(parts, health_servicer, settings, watch.note_read)
+        server = build_server(parts, health_servicer, settings, backend=backend)
         port = open_port(server, settings)
+        gateway = Gateway(settings, backend) if settings.http_listen else None
         await server.start()
         log.info("control port %d listens%s", port, ", WITHOUT TLS" * settings.insecure_loopback)
         tasks = [
@@ -124,12 +128,21 @@ async def _run(settings: Settings) -> None:
             asyncio.create_task(witness.run(), name="witness"),
             asyncio.create_task(watch.run(), name="anomalies"),
         ]
+        if gateway is not None:
+            log.info(
+                "HTTP on port %d%s", gateway.port, ", WITHOUT TLS" * settings.insecure_loopback
+            )
+            tasks.append(asyncio.create_task(gateway.run(), name="http"))
         try:
             await _wait_first(stop, tasks)
         finally:
             tasks[1].cancel()
             await health_servicer.enter_graceful_shutdown()
+            if gateway is not None:
+                gateway.stop()
             await server.stop(settings.shutdown_grace_ms / 1_000)
+            if gateway is not None:
+                await asyncio.wait(tasks[-1:])
             await finish_abandoned()
             for task in tasks:
                 task.cancel()
@@ -157,6 +170,7 @@ def build_server(
     connection_age_ms: int = CONNECTION_AGE_MS_MAX,
     connection_grace_ms: int = CONNECTION_GRACE_MS,
     note_call: Callable[[Call], None] | None = None,
+    backend: Backend | None = None,
 ) -> grpc.aio.Server:
     """Return a server with every control service, health and reflection; not yet bound.
 
@@ -166,13 +180,12 @@ def build_server(
         settings: Of the process.
         connection_age_ms: After so long a connection takes no new call, give or take a tenth.
         connection_grace_ms: After so long again its streams are ended.
-        note_call: Told of each call that may go on.
+        note_call: Told of each call that may go on; for a backend made here.
+        backend: What the HTTP gateway shares; None: there is no gateway.
     """
+    backend = backend or build_backend(parts, health_servicer, settings, note_call)
     server = grpc.aio.server(
-        interceptors=[
-            ErrorInterceptor(),
-            AccessInterceptor(parts.pool, peer_reader(settings), note_call),
-        ],
+        interceptors=[ErrorInterceptor(), AccessInterceptor(backend.admission)],
         maximum_concurrent_rpcs=_CONCURRENT_CALLS_MAX,
         options=[
             ("grpc.max_receive_message_length", _MESSAGE_BYTES_MAX),
@@ -186,8 +199,10 @@ def build_server(
     )
     audit_pb2_grpc.add_AuditServiceServicer_to_server(AuditService(parts), server)
     reference_pb2_grpc.add_ReferenceServiceServicer_to_server(ReferenceService(parts), server)
-    risk_config_pb2_grpc.add_RiskConfigServiceServicer_to_server(RiskConfigService(parts), server)
-    breaker_pb2_grpc.add_BreakerServiceServicer_to_server(BreakerService(parts), server)
+    risk_config_pb2_grpc.add_RiskConfigServiceServicer_to_server(
+        backend.risk_configurations, server
+    )
+    breaker_pb2_grpc.add_BreakerServiceServicer_to_server(backend.breakers, server)
     provider_pb2_grpc.add_ProviderServiceServicer_to_server(ProviderService(parts), server)
     market_pb2_grpc.add_MarketServiceServicer_to_server(MarketService(parts), server)
     models = ModelService(parts, settings.data_dir, settings.artifact_store_url)
@@ -199,6 +214,24 @@ def build_server(
     names = (*SERVICE_NAMES[1:], health.SERVICE_NAME, reflection.SERVICE_NAME)
     reflection.enable_server_reflection(names, server)
     return server
+
+
+def build_backend(
+    parts: Parts,
+    health_servicer: HealthServicer,
+    settings: Settings,
+    note_call: Callable[[Call], None] | None = None,
+) -> Backend:
+    """Return what the control port and the HTTP gateway share.
+
+    Args:
+        parts: What services work with.
+        health_servicer: Answers about health.
+        settings: Of the process.
+        note_call: Told of each call that may go on.
+    """
+    admission = Admission(parts.pool, peer_reader(settings), note_call)
+    return Backend(admission, RiskConfigService(parts), BreakerService(parts), health_servicer)
 
 
 def open_port(server: grpc.aio.Server, settings: Settings) -> int:

@@ -39,6 +39,7 @@ from server.commands.control_port import (
 )
 from server.commands.options import AsJson, DataDir, print_json
 from server.errors import InvalidFieldError
+from server.forms.plain_values import read_plain
 
 _OUTCOMES: Final = {
     admin_pb2.CHANGE_OUTCOME_CREATED: "created",
@@ -47,7 +48,6 @@ _OUTCOMES: Final = {
 }
 # Whose methods demand it in the contract.
 _JUSTIFIED: Final = ("risk_configurations", "circuit_breakers")
-_ACTIONS: Final = {"close_position": "CLOSE"}
 _FIGURES: Final = tuple(provider_pb2.ProviderFigures.DESCRIPTOR.fields_by_name)
 
 
@@ -148,14 +148,7 @@ def _risk_configuration(
     why: admin_pb2.ChangeNote,
     path: str,
 ) -> Applied:
-    nested = {"market_regime_thresholds", "symbol_configs"}
-    message = _fill(risk_config_pb2.RiskConfiguration(), entry, skip=nested)
-    for name, rule in entry.market_regime_thresholds.items():
-        threshold = _fill(risk_config_pb2.RegimeThreshold(), rule)
-        message.market_regime_thresholds[name].CopyFrom(threshold)
-    message.symbol_configs.extend(
-        _fill(risk_config_pb2.SymbolRiskConfiguration(), symbol) for symbol in entry.symbol_configs
-    )
+    message = read_plain(risk_config_pb2.RiskConfiguration(), entry.model_dump())
     service = client.risk_configurations
     key = f"{entry.account_id}/{entry.config_id}"
     update = risk_config_pb2.UpdateRiskConfigurationRequest(configuration=message, note=why)
@@ -188,13 +181,7 @@ def _provider(
 def _breaker(
     client: ControlClient, entry: BreakerEntry, why: admin_pb2.ChangeNote, path: str
 ) -> Applied:
-    message = _fill(breaker_pb2.CircuitBreaker(), entry, skip={"condition", "action", "parameters"})
-    action = _ACTIONS.get(entry.action, entry.action.upper())
-    message.condition = types_pb2.BreakerCondition.Value(
-        f"BREAKER_CONDITION_{entry.condition.upper()}"
-    )
-    message.action = types_pb2.BreakerAction.Value(f"BREAKER_ACTION_{action}")
-    message.parameters.CopyFrom(_fill(breaker_pb2.BreakerParameters(), entry.parameters))
+    message = read_plain(breaker_pb2.CircuitBreaker(), entry.model_dump())
     service = client.breakers
     key = f"{entry.account_id}/{entry.name}"
     lookup = breaker_pb2.GetBreakerRequest(name=entry.name, account_id=entry.account_id)

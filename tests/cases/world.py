@@ -39,7 +39,7 @@ Event = Change | Decide | Report
 
 ROOMY: Final = Capacity(
     instruments=32, accounts=16, providers=64, overrides=256, rates=64, breakers=256,
-    positions=512, exposures=512, windows=16, identities=16, reservations=4_096,
+    positions=512, exposures=512, windows=16, reservations=4_096,
     idempotency=8_192, answer_bytes=1 << 24,
 )  # fmt: skip
 # A table of 64 leaves 8 rows to an account, and the last row to exits.
