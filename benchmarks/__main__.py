@@ -1,4 +1,4 @@
-"""`make bench`: model evaluation, decisions in process, memory per row and start of the engine."""
+"""`make bench`: models, decisions, controls, breakers, memory per row and start of the engine."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 
-from benchmarks import bench_decide, bench_models
+from benchmarks import bench_breakers, bench_controls, bench_decide, bench_models
 
 
 def _measure_start() -> None:
@@ -20,6 +20,10 @@ def main() -> None:
     bench_models.main()
     print()
     bench_decide.main()
+    print()
+    bench_controls.main()
+    print()
+    bench_breakers.main()
     print()
     _measure_start()
 

@@ -59,7 +59,8 @@ def _time_each_nb(
     return allowed
 
 
-def _measure(engine: Engine, requests: Rows, *, decide: bool = True) -> tuple[Rows, int]:
+def measure(engine: Engine, requests: Rows, *, decide: bool = True) -> tuple[Rows, int]:
+    """Return nanoseconds of each decision, clock readings included, and how many were ALLOW."""
     state = engine.state
     words = requests.view(np.int64).reshape(len(requests), -1)
     spent = np.zeros(len(requests), np.int64)
@@ -81,7 +82,7 @@ def _resident_mib() -> float:
 
 
 def _report(label: str, engine: Engine, sizes: dict[str, int], serial: int) -> dict[str, float]:
-    idle, _ = _measure(engine, new_requests(10_000, **sizes), decide=False)
+    idle, _ = measure(engine, new_requests(10_000, **sizes), decide=False)
     clock_ns = float(np.median(idle))
     medians = {}
     for kind in ("dry run", "anonymous", "new order"):
@@ -90,8 +91,8 @@ def _report(label: str, engine: Engine, sizes: dict[str, int], serial: int) -> d
         requests["dry_run"] = kind == "dry run"
         if kind == "anonymous":
             requests["client_order_id"] = 0
-        _measure(engine, requests[:WARM])
-        spent, allowed = _measure(engine, requests[WARM:])
+        measure(engine, requests[:WARM])
+        spent, allowed = measure(engine, requests[WARM:])
         if allowed != COUNTED:
             message = f"{label}, {kind}: {allowed} of {COUNTED} decisions were ALLOW"
             raise SystemExit(message)

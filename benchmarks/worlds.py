@@ -7,6 +7,7 @@ Everything here is made up and seeded; nothing looks like a market.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -117,8 +118,28 @@ def _providers(count: int) -> Rows:
     return rows
 
 
-def new_world(capacity: Capacity, *, accounts: int, providers: int, instruments: int) -> Engine:
-    """Return an engine with every check configured, wide limits, and no model."""
+def _unchanged(_kind: int, rows: Rows) -> Rows:
+    return rows
+
+
+def new_world(
+    capacity: Capacity,
+    edit: Callable[[int, Rows], Rows] = _unchanged,
+    /,
+    *,
+    accounts: int,
+    providers: int,
+    instruments: int,
+) -> Engine:
+    """Return an engine with every limit of the account configured, all wide, and no model.
+
+    Args:
+        capacity: Rows per table.
+        edit: Gets the kind and the rows of each change, and returns those that are put.
+        accounts: How many.
+        providers: How many.
+        instruments: How many.
+    """
     engine = Engine(capacity, started_at_ns=NOW_NS)
     for kind, rows in (
         (INSTRUMENT, _instruments(instruments)),
@@ -126,7 +147,7 @@ def new_world(capacity: Capacity, *, accounts: int, providers: int, instruments:
         (RISK_CONFIGURATION, _configurations(accounts)),
         (PROVIDER, _providers(providers)),
     ):
-        _apply(engine, kind, rows)
+        _apply(engine, kind, edit(kind, rows))
     window = np.zeros(1, CHANGE_ROWS[WINDOW])
     window["timezone"] = words("UTC", SYMBOL_WORDS)
     for name in ("day", "week", "month"):

@@ -9,6 +9,7 @@ from riskgate.v1 import (
     audit_pb2_grpc,
     breaker_pb2_grpc,
     identity_pb2_grpc,
+    kill_pb2_grpc,
     market_pb2_grpc,
     model_pb2_grpc,
     provider_pb2_grpc,
@@ -36,6 +37,8 @@ class ControlClient:
         models: Model register.
         audit: Audit log, ledger of models, anomalies.
         identities: Who may call.
+        kills: The kill switch.
+        drills: Exercises of it.
 
     Raises:
         ValueError: The address is on another machine and there are no credentials.
@@ -62,6 +65,8 @@ class ControlClient:
         self.models: Any = model_pb2_grpc.ModelServiceStub(channel)
         self.audit: Any = audit_pb2_grpc.AuditServiceStub(channel)
         self.identities: Any = identity_pb2_grpc.IdentityServiceStub(channel)
+        self.kills: Any = kill_pb2_grpc.KillServiceStub(channel)
+        self.drills: Any = kill_pb2_grpc.DrillServiceStub(channel)
 
     @classmethod
     def from_data_dir(

@@ -13,6 +13,7 @@ import numpy as np
 from google.protobuf.message import DecodeError
 
 from riskgate.v1 import identity_pb2, state_pb2
+from server.change_numbers import MalformedChangeError, check_numbers
 from server.hotpath.change_kinds import (
     ACCOUNT,
     BREAKER,
@@ -21,18 +22,13 @@ from server.hotpath.change_kinds import (
     INSTRUMENT,
     MODEL,
     NO_CHANGE,
-    POLICY,
     PROVIDER,
     RISK_CONFIGURATION,
 )
 from server.hotpath.layout import (
-    BREAKER_EXCHANGES_MAX,
-    BREAKER_SYMBOLS_MAX,
     CHANGE_ROWS,
     ID_WORDS,
-    KNOTS_MAX,
     LAYOUT_VERSION,
-    REGIMES_MAX,
     SYMBOL_WORDS,
     currency_word,
     words,
@@ -40,20 +36,12 @@ from server.hotpath.layout import (
 from server.hotpath.model_tables import MODEL_SLOTS, NO_MODEL_SLOT
 from server.hotpath.ring_frame import FRAME, FRAME_BYTES
 
+__all__ = ["MalformedChangeError", "key_row", "pack_change", "pack_refused"]
+
 Rows = np.ndarray[Any, np.dtype[Any]]
 
 _VERSION_MAX: Final = 2**63 - 1
 _PROVIDER_TYPES: Final = {"channel_source": 1, "user": 2}
-# Columns that say how much of another column counts: kind -> name and largest value.
-_COUNTS: Final[dict[int, tuple[tuple[str, int], ...]]] = {
-    RISK_CONFIGURATION: (("regime_count", REGIMES_MAX),),
-    BREAKER: (("symbol_count", BREAKER_SYMBOLS_MAX), ("exchange_count", BREAKER_EXCHANGES_MAX)),
-    POLICY: (("multiplier_count", KNOTS_MAX), ("quality_count", KNOTS_MAX)),
-}
-
-
-class MalformedChangeError(ValueError):
-    """A change must not reach the engine; the text says what is wrong with it."""
 
 
 def pack_change(change: bytes, slot: int, *, is_partial: bool = False) -> bytes:
@@ -138,10 +126,7 @@ def _check_rows(kind: int, rows: bytes) -> None:
     dtype = CHANGE_ROWS[kind]
     if len(rows) % dtype.itemsize:
         raise MalformedChangeError(f"{len(rows)} bytes are no whole rows of kind {kind}")
-    for column, largest in _COUNTS.get(kind, ()):
-        counts = np.frombuffer(rows, dtype)[column]
-        if not ((counts >= 0) & (counts <= largest)).all():
-            raise MalformedChangeError(f"{column} is outside 0 to {largest}")
+    check_numbers(kind, np.frombuffer(rows, dtype))
 
 
 def _write_slot(rows: bytes, slot: int) -> bytes:

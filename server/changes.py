@@ -6,9 +6,8 @@ nothing is rounded, except a conversion rate and a notional, which round up (aga
 
 import math
 import time
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from decimal import ROUND_CEILING, Context, Decimal, localcontext
+from decimal import localcontext
 from typing import Any, Final
 
 import numpy as np
@@ -16,22 +15,31 @@ import numpy as np
 from riskgate.v1 import identity_pb2, state_pb2, types_pb2
 from server.entities import (
     Account,
-    CircuitBreaker,
     ConversionRate,
     IdentityEntry,
     Instrument,
     MarketContext,
     Provider,
     RiskConfiguration,
+    SymbolRiskConfiguration,
 )
 from server.errors import InvalidFieldError
 from server.hotpath import layout
 from server.policy import policy_row
+from server.scaling import (
+    ARITHMETIC,
+    encode_rows,
+    limit,
+    multiple,
+    ppm,
+    scaled,
+    scaled_up,
+    split_decimal,
+)
 
-_CONTEXT: Final = Context(prec=60)
-_INT64_MAX: Final = 2**63 - 1
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MINUTE_NS: Final = 60 * layout.SECOND_NS
+_DAY_MINUTES: Final = 1_440
 
 # Of a MODEL change that lets no model speak.
 NO_DIGEST: Final = bytes(32)
@@ -46,25 +54,10 @@ PROVIDER_TYPES: Final = {
     "channel_source": types_pb2.PROVIDER_TYPE_CHANNEL_SOURCE,
     "user": types_pb2.PROVIDER_TYPE_USER,
 }
-BREAKER_CONDITIONS: Final = {
-    "max_drawdown": types_pb2.BREAKER_CONDITION_MAX_DRAWDOWN,
-    "daily_loss": types_pb2.BREAKER_CONDITION_DAILY_LOSS,
-    "weekly_loss": types_pb2.BREAKER_CONDITION_WEEKLY_LOSS,
-    "monthly_loss": types_pb2.BREAKER_CONDITION_MONTHLY_LOSS,
-    "consecutive_losses": types_pb2.BREAKER_CONDITION_CONSECUTIVE_LOSSES,
-    "volatility": types_pb2.BREAKER_CONDITION_VOLATILITY,
-}
 IDENTITY_STATUSES: Final = {
     "active": identity_pb2.IDENTITY_STATUS_ACTIVE,
     "frozen": identity_pb2.IDENTITY_STATUS_FROZEN,
     "revoked": identity_pb2.IDENTITY_STATUS_REVOKED,
-}
-BREAKER_ACTIONS: Final = {
-    "block": types_pb2.BREAKER_ACTION_BLOCK,
-    "reduce_only": types_pb2.BREAKER_ACTION_REDUCE_ONLY,
-    "reduce_size": types_pb2.BREAKER_ACTION_REDUCE_SIZE,
-    "close_position": types_pb2.BREAKER_ACTION_CLOSE,
-    "alert": types_pb2.BREAKER_ACTION_ALERT,
 }
 
 
@@ -88,11 +81,11 @@ def instrument_rows(instrument: Instrument) -> bytes:
     Raises:
         InvalidFieldError: a number is off its grid or out of range.
     """
-    with localcontext(_CONTEXT):
-        tick_mantissa, tick_scale = _fraction(instrument.tick_size, "tick_size", 10**10, 10**12)
-        lot_mantissa, lot_scale = _fraction(instrument.lot_step, "lot_step", 10**6, 10**8)
-        min_lot = _multiple(instrument.min_lot, instrument.lot_step, "min_lot", "lot_step")
-        max_lot = _multiple(instrument.max_lot, instrument.lot_step, "max_lot", "lot_step")
+    with localcontext(ARITHMETIC):
+        tick_mantissa, tick_scale = split_decimal(instrument.tick_size, "tick_size", 10**10, 10**12)
+        lot_mantissa, lot_scale = split_decimal(instrument.lot_step, "lot_step", 10**6, 10**8)
+        min_lot = multiple(instrument.min_lot, instrument.lot_step, "min_lot", "lot_step")
+        max_lot = multiple(instrument.max_lot, instrument.lot_step, "max_lot", "lot_step")
         if max_lot < min_lot:
             raise InvalidFieldError("max_lot", "must not be below min_lot")
         if max_lot > layout.LOT_STEPS_MAX:
@@ -106,25 +99,27 @@ def instrument_rows(instrument: Instrument) -> bytes:
             "tick_size": float(instrument.tick_size),
             "tick_mantissa": tick_mantissa,
             "tick_scale": tick_scale,
-            "ticks_per_pip": _multiple(
+            "ticks_per_pip": multiple(
                 instrument.pip_size, instrument.tick_size, "pip_size", "tick_size"
             ),
-            "tick_value_picos": _scaled(instrument.tick_value, layout.PICOS, "tick_value", low=1),
-            "tick_notional_picos": _scaled_up(
+            "tick_value_picos": scaled(instrument.tick_value, layout.PICOS, "tick_value", low=1),
+            "tick_notional_picos": scaled_up(
                 instrument.tick_size * instrument.contract_size, layout.PICOS, "contract_size"
             ),
             "lot_mantissa": lot_mantissa,
             "lot_scale": lot_scale,
             "min_lot_steps": min_lot,
             "max_lot_steps": max_lot,
-            "default_slippage_micropips": _scaled(
+            "default_slippage_micropips": scaled(
                 instrument.default_slippage_pips, layout.MICROS, "default_slippage_pips"
             ),
-            "commission_per_lot_micros": _scaled(
+            "commission_per_lot_micros": scaled(
                 instrument.commission_per_lot, layout.MICROS, "commission_per_lot"
             ),
+            **_collars(instrument),
+            **_hours(instrument),
         }
-    return _rows(layout.CHANGE_INSTRUMENT, [values])
+    return encode_rows(layout.CHANGE_INSTRUMENT, [values])
 
 
 def account_rows(account: Account) -> bytes:
@@ -134,7 +129,7 @@ def account_rows(account: Account) -> bytes:
         "account_id": layout.words(account.account_id),
         "timezone": layout.words(account.timezone, layout.SYMBOL_WORDS),
         "currency": layout.currency_word(account.currency),
-        "equity_micros": _scaled(account.equity, layout.MICROS, "equity", low=1),
+        "equity_micros": scaled(account.equity, layout.MICROS, "equity", low=1),
         "equity_at_ns": unix_ns(account.equity_as_of),
         "equity_max_age_ns": layout.NOT_SET
         if max_age_ms is None
@@ -143,7 +138,7 @@ def account_rows(account: Account) -> bytes:
         "trading_state": TRADING_STATES[account.trading_state],
         "allow_new_providers": int(account.allow_new_providers),
     }
-    return _rows(layout.CHANGE_ACCOUNT, [values])
+    return encode_rows(layout.CHANGE_ACCOUNT, [values])
 
 
 def risk_configuration_rows(configuration: RiskConfiguration) -> bytes:
@@ -159,40 +154,58 @@ def risk_configuration_rows(configuration: RiskConfiguration) -> bytes:
     account_id = layout.words(configuration.account_id)
     own = {
         "account_id": account_id,
-        "position_max_drawdown_ppm": _ppm(configuration, "position_max_drawdown_fraction"),
-        "max_position_size_ppm": _ppm(configuration, "max_position_size_fraction"),
-        "max_leverage_ppm": _ppm(configuration, "max_leverage"),
-        "risk_per_trade_ppm": _ppm(configuration, "risk_per_trade_fraction"),
-        "position_trailing_stop_ppm": _ppm(configuration, "position_trailing_stop_multiplier"),
-        "daily_max_drawdown_ppm": _ppm(configuration, "daily_max_drawdown_fraction"),
-        "weekly_max_drawdown_ppm": _ppm(configuration, "weekly_max_drawdown_fraction"),
-        "monthly_max_drawdown_ppm": _ppm(configuration, "monthly_max_drawdown_fraction"),
-        "max_correlated_exposure_ppm": _ppm(configuration, "max_correlated_exposure_fraction"),
-        "volatility_adjustment_ppm": _ppm(configuration, "volatility_adjustment_factor"),
+        "position_max_drawdown_ppm": ppm(configuration, "position_max_drawdown_fraction"),
+        "max_position_size_ppm": ppm(configuration, "max_position_size_fraction"),
+        "max_leverage_ppm": ppm(configuration, "max_leverage"),
+        "risk_per_trade_ppm": ppm(configuration, "risk_per_trade_fraction"),
+        "position_trailing_stop_ppm": ppm(configuration, "position_trailing_stop_multiplier"),
+        "daily_max_drawdown_ppm": ppm(configuration, "daily_max_drawdown_fraction"),
+        "weekly_max_drawdown_ppm": ppm(configuration, "weekly_max_drawdown_fraction"),
+        "monthly_max_drawdown_ppm": ppm(configuration, "monthly_max_drawdown_fraction"),
+        "max_correlated_exposure_ppm": ppm(configuration, "max_correlated_exposure_fraction"),
+        "volatility_adjustment_ppm": ppm(configuration, "volatility_adjustment_factor"),
         "cooling_off_ns": configuration.cooling_off_period_minutes * _MINUTE_NS,
         "consecutive_loss_threshold": configuration.consecutive_loss_threshold,
-        "min_provider_score_micropoints": _ppm(configuration, "min_provider_score"),
+        "min_provider_score_micropoints": ppm(configuration, "min_provider_score"),
         "regime_count": len(regimes),
         "regime_names": np.concatenate(
             [layout.words(name, layout.SYMBOL_WORDS) for name, _ in regimes]
             + [np.zeros(pad * layout.SYMBOL_WORDS, dtype="<i8")]
         ),
-        "regime_multiplier_ppm": [_ppm(rule, "multiplier") for _, rule in regimes] + [0] * pad,
+        "regime_multiplier_ppm": [ppm(rule, "multiplier") for _, rule in regimes] + [0] * pad,
         "regime_blocked": [int(rule.block) for _, rule in regimes] + [0] * pad,
+        **_order_limits(configuration),
+        **_flow_limits(configuration),
+        "max_notional_micros": limit(configuration, "max_notional", layout.MICROS),
+        "max_strategy_notional_micros": limit(
+            configuration, "max_strategy_notional", layout.MICROS
+        ),
     }
     overrides = [
         {
             "account_id": account_id,
             "symbol": layout.words(symbol.symbol, layout.SYMBOL_WORDS),
             "override": int(symbol.override),
-            "position_max_drawdown_ppm": _ppm(symbol, "position_max_drawdown_fraction"),
-            "max_position_size_ppm": _ppm(symbol, "max_position_size_fraction"),
-            "max_leverage_ppm": _ppm(symbol, "max_leverage"),
-            "risk_per_trade_ppm": _ppm(symbol, "risk_per_trade_fraction"),
+            "position_max_drawdown_ppm": ppm(symbol, "position_max_drawdown_fraction"),
+            "max_position_size_ppm": ppm(symbol, "max_position_size_fraction"),
+            "max_leverage_ppm": ppm(symbol, "max_leverage"),
+            "risk_per_trade_ppm": ppm(symbol, "risk_per_trade_fraction"),
+            "restricted": int(symbol.restricted),
+            **_order_limits(symbol),
         }
         for symbol in configuration.symbol_configs
     ]
-    return _rows(layout.CHANGE_RISK_CONFIGURATION, [own, *overrides])
+    return encode_rows(layout.CHANGE_RISK_CONFIGURATION, [own, *overrides])
+
+
+def strategy_rows(account_id: str, strategy_id: str, enabled_at: datetime | None) -> bytes:
+    """Encode that a person lets a strategy go on; None changes nothing."""
+    values = {
+        "account_id": layout.words(account_id),
+        "strategy_id": layout.words(strategy_id),
+        "enabled_at_ns": 0 if enabled_at is None else unix_ns(enabled_at),
+    }
+    return encode_rows(layout.CHANGE_STRATEGY, [values])
 
 
 def provider_rows(provider: Provider) -> bytes:
@@ -200,34 +213,10 @@ def provider_rows(provider: Provider) -> bytes:
     values = {
         "provider_id": layout.words(provider.provider_id),
         "provider_type": PROVIDER_TYPES[provider.provider_type],
-        "score_micropoints": _ppm(provider, "performance_score"),
+        "score_micropoints": ppm(provider, "performance_score"),
         "calculated_at_ns": unix_ns(provider.score_as_of),
     }
-    return _rows(layout.CHANGE_PROVIDER, [values])
-
-
-def breaker_rows(breaker: CircuitBreaker, breaker_id: str) -> bytes:
-    """Encode a breaker; the threshold's unit follows from its condition."""
-    counts_losses = breaker.condition == "consecutive_losses"
-    scale = 1 if counts_losses else layout.PPM
-    multiplier = Decimal("0.5") if breaker.multiplier is None else breaker.multiplier
-    symbols, exchanges = layout.BREAKER_SYMBOLS_MAX, layout.BREAKER_EXCHANGES_MAX
-    values = {
-        "breaker_id": layout.words(breaker_id),
-        "name": layout.words(breaker.name),
-        "account_id": layout.words(breaker.account_id),
-        "condition": BREAKER_CONDITIONS[breaker.condition],
-        "action": BREAKER_ACTIONS[breaker.action],
-        "enabled": int(breaker.enabled),
-        "threshold": _scaled(breaker.threshold, scale, "parameters.threshold"),
-        "multiplier_ppm": _scaled(multiplier, layout.PPM, "parameters.multiplier"),
-        "cooling_off_ns": (breaker.cooling_off_minutes or 0) * _MINUTE_NS,
-        "symbol_count": len(breaker.symbols),
-        "exchange_count": len(breaker.exchanges),
-        "symbols": _names(breaker.symbols, symbols, "symbols"),
-        "exchanges": _names(breaker.exchanges, exchanges, "exchanges"),
-    }
-    return _rows(layout.CHANGE_BREAKER, [values])
+    return encode_rows(layout.CHANGE_PROVIDER, [values])
 
 
 def market_parts(context: MarketContext) -> dict[str, bytes]:
@@ -260,7 +249,8 @@ def market_parts(context: MarketContext) -> dict[str, bytes]:
     if context.regime:
         parts["regime"] = {"regime": layout.words(context.regime, layout.SYMBOL_WORDS)}
     return {
-        name: _rows(layout.CHANGE_MARKET, [blank | measured]) for name, measured in parts.items()
+        name: encode_rows(layout.CHANGE_MARKET, [blank | measured])
+        for name, measured in parts.items()
     }
 
 
@@ -269,10 +259,10 @@ def conversion_rate_rows(rate: ConversionRate) -> bytes:
     values = {
         "from_currency": layout.currency_word(rate.from_currency),
         "to_currency": layout.currency_word(rate.to_currency),
-        "rate_picos": _scaled_up(rate.rate, layout.PICOS, "rate"),
+        "rate_picos": scaled_up(rate.rate, layout.PICOS, "rate"),
         "as_of_ns": unix_ns(rate.as_of),
     }
-    return _rows(layout.CHANGE_CONVERSION_RATE, [values])
+    return encode_rows(layout.CHANGE_CONVERSION_RATE, [values])
 
 
 def model_rows(purpose: str, digest: bytes, version: str, serial: int) -> bytes:
@@ -286,7 +276,7 @@ def model_rows(purpose: str, digest: bytes, version: str, serial: int) -> bytes:
         "version_patch": patch,
         "serial": serial,
     }
-    return _rows(layout.CHANGE_MODEL, [values])
+    return encode_rows(layout.CHANGE_MODEL, [values])
 
 
 def policy_rows(policy: dict[str, Any]) -> bytes:
@@ -326,7 +316,7 @@ def heartbeat_rows(version: int, *, record_away: bool) -> bytes:
         "version": version,
         "record_away": int(record_away),
     }
-    return _rows(layout.CHANGE_HEARTBEAT, [values])
+    return encode_rows(layout.CHANGE_HEARTBEAT, [values])
 
 
 def unix_ns(moment: datetime) -> int:
@@ -334,64 +324,44 @@ def unix_ns(moment: datetime) -> int:
     return (moment - _EPOCH) // timedelta(microseconds=1) * 1_000
 
 
-def _rows(dtype: np.dtype[np.void], records: Sequence[dict[str, Any]]) -> bytes:
-    table = np.zeros(len(records), dtype=dtype)
-    for row, record in enumerate(records):
-        for column, value in record.items():
-            table[column][row] = value
-    return table.tobytes()
+def _collars(instrument: Instrument) -> dict[str, Any]:
+    return {
+        "restricted": int(instrument.restricted),
+        "collar_ppm": limit(instrument, "collar_fraction", layout.PPM),
+        "collar_window_ppm": limit(instrument, "collar_window_fraction", layout.PPM),
+        "collar_window_ns": limit(instrument, "collar_window_ms", layout.MILLISECOND_NS),
+    }
 
 
-def _names(names: Sequence[str], count_max: int, field: str) -> np.ndarray[Any, Any]:
-    if len(names) > count_max:
-        raise InvalidFieldError(field, "has too many entries")
-    packed = np.zeros(count_max * layout.SYMBOL_WORDS, dtype="<i8")
-    for position, name in enumerate(names):
-        start = position * layout.SYMBOL_WORDS
-        packed[start : start + layout.SYMBOL_WORDS] = layout.words(name, layout.SYMBOL_WORDS)
-    return packed
+def _hours(instrument: Instrument) -> dict[str, Any]:
+    """Return trading hours as minutes from Monday 00:00."""
+    hours = instrument.trading_hours
+    pad = [0] * (layout.TRADING_HOURS_MAX - len(hours))
+    starts = [(each.day_of_week - 1) * _DAY_MINUTES for each in hours]
+    both = list(zip(starts, hours, strict=True))
+    return {
+        "hours_timezone": layout.words(instrument.hours_timezone, layout.SYMBOL_WORDS),
+        "hours_count": len(hours),
+        "hours_open_minute": [start + each.opens_minute for start, each in both] + pad,
+        "hours_close_minute": [start + each.closes_minute for start, each in both] + pad,
+    }
 
 
-def _ppm(entity: object, attribute: str) -> int:
-    """Return a ratio as ppm, or points as micropoints; None is NOT_SET."""
-    value: Decimal | None = getattr(entity, attribute)
-    return layout.NOT_SET if value is None else _scaled(value, layout.PPM, attribute)
+def _order_limits(limits: RiskConfiguration | SymbolRiskConfiguration) -> dict[str, Any]:
+    """Return the limits that an account and its symbols have; lots in microlots."""
+    return {
+        "max_order_value_micros": limit(limits, "max_order_value", layout.MICROS),
+        "max_order_microlots": limit(limits, "max_order_lots", layout.MICROS),
+        "max_long_microlots": limit(limits, "max_long_lots", layout.MICROS),
+        "max_short_microlots": limit(limits, "max_short_lots", layout.MICROS),
+    }
 
 
-def _scaled(value: Decimal, scale: int, field: str, *, low: int = 0) -> int:
-    with localcontext(_CONTEXT):
-        scaled = value * scale
-        if scaled != scaled.to_integral_value():
-            raise InvalidFieldError(field, "has too many decimals")
-        return _bounded(int(scaled), field, low)
-
-
-def _scaled_up(value: Decimal, scale: int, field: str) -> int:
-    with localcontext(_CONTEXT):
-        whole = (value * scale).to_integral_value(rounding=ROUND_CEILING)
-        return _bounded(int(whole), field, 1)
-
-
-def _bounded(value: int, field: str, low: int) -> int:
-    if not low <= value <= _INT64_MAX:
-        raise InvalidFieldError(field, "is out of range")
-    return value
-
-
-def _multiple(value: Decimal, step: Decimal, field: str, step_field: str) -> int:
-    count = value / step
-    if count != count.to_integral_value() or count < 1:
-        raise InvalidFieldError(field, f"must be a whole number of {step_field}")
-    return int(count)
-
-
-def _fraction(value: Decimal, field: str, mantissa_max: int, scale_max: int) -> tuple[int, int]:
-    """Split a decimal into mantissa and power of ten."""
-    if value <= 0:
-        raise InvalidFieldError(field, "must be positive")
-    exponent = value.normalize().as_tuple().exponent
-    scale = 10 ** max(0, -int(exponent))
-    mantissa = int(value * scale)
-    if scale > scale_max or mantissa > mantissa_max:
-        raise InvalidFieldError(field, "has too many digits")
-    return mantissa, scale
+def _flow_limits(configuration: RiskConfiguration) -> dict[str, Any]:
+    return {
+        "message_limit": configuration.message_limit or 0,
+        "message_window_ns": limit(configuration, "message_window_ms", layout.MILLISECOND_NS),
+        "repeat_limit": configuration.repeat_limit or 0,
+        "repeat_window_ns": limit(configuration, "repeat_window_ms", layout.MILLISECOND_NS),
+        "duplicate_window_ns": limit(configuration, "duplicate_window_ms", layout.MILLISECOND_NS),
+    }

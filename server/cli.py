@@ -36,8 +36,14 @@ _COMMANDS: Final = {
     "pki": "server.commands.pki:pki",
     "trust": "server.commands.trust:trust",
     "decide": "server.commands.decide:decide",
+    "kill": "server.commands.kill:kill",
+    "kills": "server.commands.kill:kills",
+    "rearm": "server.commands.kill:rearm",
+    "drill": "server.commands.drill:drill",
     "apply": "server.commands.apply:apply",
     "get": "server.commands.get:get",
+    "breakers": "server.commands.breakers:breakers",
+    "strategies": "server.commands.strategies:strategies",
     "identities": "server.commands.identities:identities",
     "secrets": "server.commands.secrets:secrets",
     "models": "server.commands.models:models",
@@ -48,6 +54,7 @@ _COMMANDS: Final = {
     "replay": "server.commands.replay:replay",
     "explain": "server.commands.explain:explain",
     "evidence": "server.commands.evidence:evidence",
+    "controls": "server.commands.controls:controls",
     "simulate": "server.commands.simulate:simulate",
 }
 

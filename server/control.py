@@ -24,6 +24,8 @@ from riskgate.v1 import (
     breaker_pb2_grpc,
     identity_pb2,
     identity_pb2_grpc,
+    kill_pb2,
+    kill_pb2_grpc,
     market_pb2,
     market_pb2_grpc,
     model_pb2,
@@ -40,6 +42,7 @@ from server.entities import ProviderFigures
 from server.errors import UnavailableError
 from server.gateway.endpoints import Backend
 from server.gateway.listening import Gateway
+from server.kill_merging import KillMerging
 from server.policy import default_policy_row
 from server.provider_score import score
 from server.publisher import Publisher, open_redis
@@ -53,8 +56,10 @@ from server.security.revoked_certificates import RevokedCertificates
 from server.services.access import AccessInterceptor, Admission, finish_abandoned
 from server.services.audit import AuditService
 from server.services.breaker import BreakerService
+from server.services.drill import DrillService
 from server.services.identity import IdentityService
 from server.services.interceptors import ErrorInterceptor
+from server.services.kill import KillService
 from server.services.market import MarketService
 from server.services.model import ModelService
 from server.services.peer import PeerReader
@@ -78,6 +83,7 @@ _SERVICES: Final = (
     *audit_pb2.DESCRIPTOR.services_by_name.values(),
     *breaker_pb2.DESCRIPTOR.services_by_name.values(),
     *identity_pb2.DESCRIPTOR.services_by_name.values(),
+    *kill_pb2.DESCRIPTOR.services_by_name.values(),
     *market_pb2.DESCRIPTOR.services_by_name.values(),
     *model_pb2.DESCRIPTOR.services_by_name.values(),
     *provider_pb2.DESCRIPTOR.services_by_name.values(),
@@ -127,6 +133,7 @@ async def _run(settings: Settings) -> None:
             asyncio.create_task(_report_health(publisher, health_servicer), name="health"),
             asyncio.create_task(witness.run(), name="witness"),
             asyncio.create_task(watch.run(), name="anomalies"),
+            asyncio.create_task(KillMerging(pool, publisher).run(), name="kills"),
         ]
         if gateway is not None:
             log.info(
@@ -205,6 +212,8 @@ def build_server(
     breaker_pb2_grpc.add_BreakerServiceServicer_to_server(backend.breakers, server)
     provider_pb2_grpc.add_ProviderServiceServicer_to_server(ProviderService(parts), server)
     market_pb2_grpc.add_MarketServiceServicer_to_server(MarketService(parts), server)
+    kill_pb2_grpc.add_KillServiceServicer_to_server(KillService(parts), server)
+    kill_pb2_grpc.add_DrillServiceServicer_to_server(DrillService(parts), server)
     models = ModelService(parts, settings.data_dir, settings.artifact_store_url)
     model_pb2_grpc.add_ModelServiceServicer_to_server(models, server)
     use_ring(parts.pool, KeyRing.ensure(settings.data_dir / "keys"))

@@ -35,9 +35,10 @@ from server.hotpath.layout import (
 )
 from server.hotpath.memory import Capacity, new_state
 from server.hotpath.model_tables import NO_MODEL_SLOT
+from server.hotpath.order_flow import take_back_nb
 from server.hotpath.records import DIFFERENCE
 from server.hotpath.reports import report_nb
-from server.hotpath.reservations import hold_nb, release_nb
+from server.hotpath.reservations import hold_nb
 from server.hotpath.ring import new_ring, push_nb
 from server.hotpath.rows import WHEEL_SHIFT
 from server.hotpath.sync import forget_flat_positions_nb, sync_nb
@@ -238,8 +239,8 @@ class Engine:
         return ring[start : start + first].tobytes() + ring[: length - first].tobytes()
 
     def cancel(self, reservation_row: int) -> None:
-        """Give back the hold of a decision that an all-or-none batch takes back."""
-        release_nb(self._memory, reservation_row)
+        """Give back the hold of a decision that an all-or-none batch takes back, and its counts."""
+        take_back_nb(self._memory, reservation_row)
 
     # --- reports ----------------------------------------------------------------------------
     # ---------------------
@@ -306,7 +307,7 @@ class Engine:
         find_nb(self.state.accounts.record[0], words("none"), ID_WORDS)
         row = hold_nb(self._memory, 1, 0, 1, 1)
         self.state.reservations.rows[row]["is_exit"] = 1
-        release_nb(self._memory, row)
+        take_back_nb(self._memory, row)
 
     def _instrument(self, symbol: str) -> Any:
         row = self._find_live(self.state.instruments, "symbol", symbol, SYMBOL_WORDS)

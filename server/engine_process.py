@@ -22,6 +22,8 @@ from server.decision_port import DecisionPort
 from server.engine import Engine
 from server.engine_start import Started, start_engine
 from server.intake import Intake
+from server.kill_port import KillPort
+from server.known_engines import kill_socket_path
 from server.loaders.activations import Activations
 from server.loaders.calendar import Calendar
 from server.loaders.redis_epoch import RedisEpoch
@@ -63,7 +65,15 @@ def run_engine(settings: Settings, begin: Callable[[Settings], Started] = start_
 class Feeds:
     """All that feeds one engine: Redis, models, calendar. Receives what the first one reads."""
 
-    def __init__(self, settings: Settings, engine: Engine, intake: Intake, grants: Grants) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        engine: Engine,
+        intake: Intake,
+        grants: Grants,
+        *,
+        kill_socket: str = "",
+    ) -> None:
         seal = FeedSeal.load(settings.data_dir / "keys")
         self.put = intake.put
         self.put_identity = grants.put_rows
@@ -83,6 +93,7 @@ class Feeds:
             engine,
             self.activations,
             RedisReplicas(settings.redis_url_text(), seal),
+            kill_socket=kill_socket,
         )
         self.activate = self.activations.activate
         self.add_timezone = self.calendar.add_timezone
@@ -131,11 +142,14 @@ class EngineProcess:
         engine = started.engine
         port = _open_port(settings, engine)
         intake = Intake(engine, port.wake)
-        feeds = Feeds(settings, engine, intake, port.grants)
+        shard = Shard.parse(settings.shard)
+        kills = KillPort(kill_socket_path(settings.data_dir, shard), engine, port.wake, shard)
+        feeds = Feeds(settings, engine, intake, port.grants, kill_socket=kills.address)
         metrics = serve_metrics(
             settings.metrics_listen,
             EngineMetrics(engine, intake, port, feeds.redis, feeds.activations),
         )
+        kills.start()
         work = asyncio.create_task(self._work(engine, feeds, port), name="engine")
         stopped = asyncio.create_task(stop.wait(), name="stop")
         try:
@@ -147,6 +161,7 @@ class EngineProcess:
                 task.cancel()
             await asyncio.gather(work, stopped, return_exceptions=True)
             await port.stop()
+            await asyncio.to_thread(kills.stop)
             await asyncio.to_thread(feeds.stop)
             await asyncio.to_thread(metrics.shutdown)
             await asyncio.to_thread(started.close)

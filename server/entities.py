@@ -15,6 +15,15 @@ IdentityStatus = Literal["active", "frozen", "revoked"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TradingHours:
+    """From opening to closing on one day, ISO weekday and minutes of it: 0 to 1,440, local time."""
+
+    day_of_week: int
+    opens_minute: int
+    closes_minute: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Instrument:
     """What an order can be about; the units are those of riskgate.v1.Instrument."""
 
@@ -32,6 +41,12 @@ class Instrument:
     default_slippage_pips: Decimal = Decimal(0)
     commission_per_lot: Decimal = Decimal(0)
     correlation_group: str = ""
+    restricted: bool = False
+    collar_fraction: Decimal | None = None
+    collar_window_fraction: Decimal | None = None
+    collar_window_ms: int | None = None
+    hours_timezone: str = ""
+    trading_hours: tuple[TradingHours, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +62,7 @@ class Account:
     timezone: str = "UTC"
     trading_state: str = "active"
     equity_max_age_ms: int | None = None
+    sandbox: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,11 +83,16 @@ class SymbolRiskConfiguration:
     position_max_drawdown_fraction: Decimal
     risk_per_trade_fraction: Decimal
     override: bool = False
+    max_order_value: Decimal | None = None
+    max_order_lots: Decimal | None = None
+    max_long_lots: Decimal | None = None
+    max_short_lots: Decimal | None = None
+    restricted: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RiskConfiguration:
-    """Limits of one account."""
+    """Limits of one account; None is no limit."""
 
     config_id: str
     account_id: str
@@ -91,22 +112,51 @@ class RiskConfiguration:
     symbol_configs: tuple[SymbolRiskConfiguration, ...] = ()
     max_leverage: Decimal | None = None
     min_provider_score: Decimal | None = None
+    max_order_value: Decimal | None = None
+    max_order_lots: Decimal | None = None
+    max_notional: Decimal | None = None
+    max_long_lots: Decimal | None = None
+    max_short_lots: Decimal | None = None
+    max_strategy_notional: Decimal | None = None
+    message_limit: int | None = None
+    message_window_ms: int | None = None
+    repeat_limit: int | None = None
+    repeat_window_ms: int | None = None
+    duplicate_window_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BreakerProvider:
+    """A provider in the scope of a breaker."""
+
+    provider_id: str
+    provider_type: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CircuitBreaker:
-    """A condition that stops or shrinks new risk; empty scopes match everything."""
+    """A condition that stops or shrinks new risk; empty scopes match everything.
+
+    Attributes:
+        threshold: Of a built-in condition; None: the condition is an expression.
+        expression: CEL; empty: the condition is built in.
+    """
 
     name: str
     description: str = ""
     account_id: str
     condition: str
     action: str
-    threshold: Decimal
+    threshold: Decimal | None = None
+    expression: str = ""
     multiplier: Decimal | None = None
     cooling_off_minutes: int | None = None
+    half_open_minutes: int | None = None
+    lock_after_trips: int | None = None
     symbols: tuple[str, ...] = ()
     exchanges: tuple[str, ...] = ()
+    providers: tuple[BreakerProvider, ...] = ()
+    strategies: tuple[str, ...] = ()
     enabled: bool = True
 
 

@@ -51,6 +51,7 @@ STREAM_LENGTH_MAX: Final = 100_000
 
 # Kinds that are kept in the record, in the order in which they can be applied.
 KIND_ORDER: Final = (
+    state_pb2.CHANGE_KIND_KILL,
     state_pb2.CHANGE_KIND_POLICY,
     state_pb2.CHANGE_KIND_INSTRUMENT,
     state_pb2.CHANGE_KIND_ACCOUNT,
@@ -61,6 +62,8 @@ KIND_ORDER: Final = (
     state_pb2.CHANGE_KIND_MARKET,
     state_pb2.CHANGE_KIND_MODEL,
     state_pb2.CHANGE_KIND_IDENTITY,
+    state_pb2.CHANGE_KIND_STRATEGY,
+    state_pb2.CHANGE_KIND_BREAKER_RESET,
 )
 
 
@@ -72,6 +75,17 @@ def state_field(kind: int, key: str) -> str:
 def account_key(account_id: str) -> str:
     """Return the key of an account, and of its active risk configuration."""
     return account_id
+
+
+def strategy_key(account_id: str, strategy_id: str) -> str:
+    """Return the key of a strategy of an account; ids are printable, so neither holds a tab."""
+    return f"{account_id}\t{strategy_id}"
+
+
+def split_strategy_key(key: str) -> tuple[str, str]:
+    """Return account and strategy of a key."""
+    account_id, _, strategy_id = key.partition("\t")
+    return account_id, strategy_id
 
 
 def provider_key(provider_id: str, provider_type: str) -> str:

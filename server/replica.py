@@ -9,10 +9,12 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from server.errors import ConfigurationError
-from server.loaders.proof_judge import Seen
+
+if TYPE_CHECKING:
+    from server.loaders.proof_judge import Seen
 
 REPLICA_FILE: Final = "replica.json"
 _BYTES_MAX: Final = 65_536
@@ -32,6 +34,9 @@ class Replica:
         is_proven: Whether it runs what the record says, as far as it was told.
         problem: Name of the error that keeps it from that; empty: none.
         said_at_ns: Unix time.
+        is_tls: Whether the decision port wants a client certificate.
+        kill_socket: Unix socket of its kill switch, unix:/absolute/path; empty: it has none.
+        pid: Process number on its own machine.
     """
 
     shard: str
@@ -43,6 +48,9 @@ class Replica:
     is_proven: bool
     problem: str
     said_at_ns: int
+    is_tls: bool = False
+    kill_socket: str = ""
+    pid: int = 0
 
 
 def encode_replica(replica: Replica) -> bytes:
@@ -66,7 +74,7 @@ def decode_replica(raw: bytes) -> Replica:
     return replica
 
 
-def write_replica(path: Path, replica: Replica, seen: Mapping[str, Seen]) -> None:
+def write_replica(path: Path, replica: Replica, seen: "Mapping[str, Seen]") -> None:
     """Replace the file as a whole.
 
     Args:
@@ -91,12 +99,29 @@ def write_replica(path: Path, replica: Replica, seen: Mapping[str, Seen]) -> Non
     aside.replace(path)
 
 
-def read_seen(path: Path) -> dict[str, Seen]:
+def read_replica(path: Path) -> Replica:
+    """Return the engine that a file describes.
+
+    Raises:
+        OSError: There is no such file, or it cannot be read.
+        ValueError: It is something else.
+    """
+    with path.open("rb") as file:
+        document: Any = json.loads(file.read(_BYTES_MAX))
+    if not isinstance(document, dict) or "replica" not in document:
+        raise ValueError("not a replica")
+    return decode_replica(json.dumps(document["replica"]).encode())
+
+
+def read_seen(path: Path) -> "dict[str, Seen]":
     """Return which activations were accepted here, by purpose; empty when there is no file.
 
     Raises:
         ConfigurationError: The file cannot be read: what it forbids is not known.
     """
+    # Loaded where it is needed: a kill looks for engines and must be quick.
+    from server.loaders.proof_judge import Seen  # noqa: PLC0415
+
     try:
         with path.open("rb") as file:
             document: Any = json.loads(file.read(_BYTES_MAX))

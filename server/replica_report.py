@@ -1,6 +1,7 @@
 """Says again and again what this engine runs: in its data directory, and in Redis for all."""
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -50,15 +51,23 @@ class ReplicaReport:
         engine: May be running.
         activations: What it was told to run.
         register: Gets the report every half second.
+        kill_socket: Address of its kill switch; empty: it has none.
     """
 
     def __init__(
-        self, settings: Settings, engine: Engine, activations: Activations, register: Register
+        self,
+        settings: Settings,
+        engine: Engine,
+        activations: Activations,
+        register: Register,
+        *,
+        kill_socket: str = "",
     ) -> None:
         self._settings = settings
         self._engine = engine
         self._activations = activations
         self._register = register
+        self._kill_socket = kill_socket
         self._path = replica_path(settings)
         self._written: tuple[object, ...] = ()
         self._said = ""
@@ -81,6 +90,9 @@ class ReplicaReport:
             is_proven=self._activations.is_proven,
             problem=next((type(each).__name__ for each in problems if each), ""),
             said_at_ns=time.time_ns(),
+            is_tls=not self._settings.insecure_loopback,
+            kill_socket=self._kill_socket,
+            pid=os.getpid(),
         )
 
     def report(self) -> None:

@@ -60,9 +60,9 @@ class Addresses:
 
     decision: str
     control: str
-    http: str
     metrics: str
     decisions: tuple[str, ...]
+    http: str = ""
 
 
 class Supervisor:
@@ -130,9 +130,9 @@ class Supervisor:
         addresses = Addresses(
             decision=self._engines[0].decision,
             control=resolve_port("control_listen", settings.control_listen),
-            http=resolve_port("http_listen", http) if (http := settings.http_listen) else "",
             metrics=self._engines[0].metrics,
             decisions=tuple(ports.decision for ports in self._engines),
+            http=resolve_port("http_listen", http) if (http := settings.http_listen) else "",
         )
         to_call = [ports.decision_to_dial for ports in self._engines]
         metrics = [to_dial(ports.metrics) for ports in self._engines]

@@ -63,6 +63,11 @@ GOOD: dict[str, dict[str, Any]] = {
         "action": "block",
         "threshold": "0.1",
     },
+    "strategy_enabling": {
+        "account_id": "A",
+        "strategy_id": "trend",
+        "enabled_at": "2026-01-01T00:00:00Z",
+    },
     "circuit_breaker_event": {
         "breaker_id": 1,
         "triggered_values": "{}",

@@ -20,6 +20,7 @@ import grpc.aio
 from riskgate.v1 import decision_pb2 as pb
 from riskgate.v1 import state_pb2 as kinds
 from server import changes
+from server.breaker_changes import breaker_rows
 from server.engine import Engine
 from server.entities import Account, CircuitBreaker, Instrument, Provider, RiskConfiguration
 from server.hotpath.memory import Capacity
@@ -130,7 +131,7 @@ def drawdown_breaker(*, enabled: bool = True) -> bytes:
         threshold=Decimal("0.10"),
         enabled=enabled,
     )
-    return changes.breaker_rows(breaker, "breaker-1")
+    return breaker_rows(breaker, "breaker-1")
 
 
 def good_request(**fields: Any) -> pb.DecideRequest:

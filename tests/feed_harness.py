@@ -137,6 +137,14 @@ def account_rows(timezone: str) -> bytes:
     return row.tobytes()
 
 
+def instrument_rows(timezone: str) -> bytes:
+    """Return an instrument with trading hours in a time zone; empty: without."""
+    row = np.zeros(1, layout.CHANGE_INSTRUMENT)
+    row["symbol"][0] = layout.words("EURUSD", layout.SYMBOL_WORDS)
+    row["hours_timezone"][0] = layout.words(timezone, layout.SYMBOL_WORDS)
+    return row.tobytes()
+
+
 def wait(condition: Callable[[], bool], seconds: float = 10.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():

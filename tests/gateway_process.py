@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +23,44 @@ from tests.stack_harness import riskgate_command
 
 REASON: Final = {"X-Reason": "limits of the desk"}
 ACCOUNT_ID: Final = "account123"
+# Both as the seed prints them, apart from Python's True.
+LOW_RISK: Final[dict[str, Any]] = json.loads("""{
+    "config_id": "low_risk",
+    "account_id": "account123",
+    "position_max_drawdown_percentage": 3.0,
+    "position_trailing_stop_multiplier": 1.5,
+    "daily_max_drawdown_percentage": 2.0,
+    "weekly_max_drawdown_percentage": 5.0,
+    "monthly_max_drawdown_percentage": 10.0,
+    "max_position_size_percentage": 5.0,
+    "max_correlated_exposure_percentage": 10.0,
+    "risk_per_trade_percentage": 0.5,
+    "volatility_adjustment_factor": 0.8,
+    "market_regime_thresholds": {},
+    "cooling_off_period_minutes": 120,
+    "consecutive_loss_threshold": 2,
+    "is_active": true,
+    "symbol_configs": [
+        {
+            "symbol": "BTCUSDT",
+            "max_position_size_percentage": 3.0,
+            "max_leverage": 5,
+            "position_max_drawdown_percentage": 2.0,
+            "risk_per_trade_percentage": 0.3
+        }
+    ]
+}""")
+MAX_DRAWDOWN: Final[dict[str, Any]] = json.loads("""{
+    "name": "max_drawdown_10_percent",
+    "description": "Close position when drawdown exceeds 10%",
+    "account_id": "account123",
+    "condition": "max_drawdown",
+    "action": "close_position",
+    "parameters": {"threshold": 0.1},
+    "symbols": ["BTCUSDT", "ETHUSDT"],
+    "exchanges": ["binance"],
+    "enabled": true
+}""")
 
 
 @dataclass(frozen=True)
@@ -82,7 +121,7 @@ class GatewayProcess:
             connection.close()
         found = {name.lower(): value for name, value in answer.getheaders()}
         is_json = found.get("content-type", "").startswith("application/json")
-        return Answer(answer.status, json.loads(raw) if is_json else raw.decode(), found)
+        return Answer(answer.status, json.loads(raw) if is_json and raw else raw.decode(), found)
 
     def query(self, text: str, *values: Any) -> list[tuple[Any, ...]]:
         """Ask the record."""
@@ -112,7 +151,7 @@ class GatewayProcess:
 def gateway_process(
     database_url: str, redis_url: str, folder: Path, **settings: str
 ) -> Iterator[GatewayProcess]:
-    """Start a control process over empty services; returns when its HTTP port takes connections.
+    """Start a control process over empty services; returns when it serves.
 
     Args:
         database_url: Of its record, which is emptied.
@@ -137,7 +176,7 @@ def gateway_process(
         )
     made = GatewayProcess(port, control_port, database_url, log_path, process)
     try:
-        _wait_until_it_listens(made)
+        _wait_until_it_serves(made, is_plain=said["insecure_loopback"] == "true")
         yield made
     finally:
         if process.poll() is None:
@@ -152,14 +191,16 @@ def _free_ports(count: int) -> list[int]:
     return ports
 
 
-def _wait_until_it_listens(made: GatewayProcess) -> None:
+def _wait_until_it_serves(made: GatewayProcess, *, is_plain: bool) -> None:
     give_up_s = time.monotonic() + 120
     while True:
         assert made.process.poll() is None, made.log_path.read_text(encoding="utf-8")
         assert time.monotonic() < give_up_s, made.log_path.read_text(encoding="utf-8")
         try:
             socket.create_connection(("127.0.0.1", made.port), timeout=5).close()
+            # With TLS there is nobody here yet who could ask.
+            if not is_plain or made.ask("GET", "/healthz").status == HTTPStatus.OK:
+                return
         except OSError:
-            time.sleep(0.05)
-        else:
-            return
+            pass
+        time.sleep(0.05)

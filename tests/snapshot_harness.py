@@ -23,8 +23,8 @@ from server.hotpath.table import Table
 from server.services.convert import read_decision, read_report_result
 from server.snapshots import capacity_of, describe_state, load_snapshot, save_snapshot
 from tests.cases import MODELS, Change, Decide, Event, World
-from tests.cases.changes import ACCOUNTS
 from tests.cases.markets import ENCODINGS, MARKETS
+from tests.cases.names import ACCOUNTS
 
 # Columns with names that are, or are compared with, part of a key.
 NAMES: Final = {
@@ -207,6 +207,7 @@ def peculiarities(state: State) -> set[str]:
         "a hold expires": bool(np.any(state.wheel != 0)),
         "holds expire together": bool(np.any(held["next_expiring"] != 0)),
         "a breaker tripped": bool(np.any(state.breakers.rows["state"] == 2)),
+        "a trip was told": bool(np.any(state.accounts.rows["first_event"])),
         "a model is active": engine["model_slot"] >= 0,
         "the clock leapt": engine["clock_unconfirmed"] != 0,
     }

@@ -11,14 +11,18 @@ from server.changes import state_change
 from server.hotpath.change_kinds import (
     ACCOUNT,
     BREAKER,
+    BREAKER_RESET,
     CONVERSION_RATE,
     IDENTITY,
+    INSTRUMENT,
+    KILL,
     MARKET,
     MODEL,
     NO_CHANGE,
     POLICY,
     PROVIDER,
     RISK_CONFIGURATION,
+    STRATEGY,
 )
 from server.hotpath.layout import CHANGE_ROWS, LAYOUT_VERSION, currency_word, text
 from server.hotpath.model_tables import MODEL_SLOTS
@@ -52,8 +56,8 @@ def unpack(frame: bytes) -> tuple[Any, bytes, bytes]:
 @pytest.mark.parametrize("key", ["", "x", "1234567", "12345678"])
 def test_change_when_packed_then_its_rows_and_its_very_bytes_travel(kind: int, key: str) -> None:
     rows = rows_of(kind, 3) if kind == MODEL else bytes(range(8)) * (3 * _words(kind))
-    if kind in {RISK_CONFIGURATION, BREAKER, POLICY}:
-        rows = rows_of(kind, 3)
+    if kind in {INSTRUMENT, RISK_CONFIGURATION, BREAKER, POLICY, KILL}:
+        rows = rows_of(kind, 3, **({"scope": 2} if kind == KILL else {}))
     change = change_of(kind, rows, key=key)
     frame = pack_change(change, 0)
     header, packed, carried = unpack(frame)
@@ -109,7 +113,10 @@ def test_refused_change_when_packed_then_only_its_place_is_left() -> None:
     [
         (b"\x0a", "not a StateChange"),
         (change_of(0, b"12345678"), "kind 0 is unknown"),
-        (change_of(16, b"12345678"), "kind 16 is unknown"),
+        (change_of(19, b"12345678"), "kind 19 is unknown"),
+        (change_of(KILL, b"", key="account:A"), "nothing of kind 16 has the key"),
+        (change_of(STRATEGY, b"", key="A/s"), "nothing of kind 17 has the key"),
+        (change_of(BREAKER_RESET, b"", key="b"), "nothing of kind 18 has the key"),
         (change_of(IDENTITY, b"12345678"), "its rows are no Identity"),
         (change_of(IDENTITY, ROUTER, key="another"), "the identity is that of another key"),
         (change_of(ACCOUNT, rows_of(ACCOUNT), layout_version=0), "layout version 0"),

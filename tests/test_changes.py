@@ -17,7 +17,6 @@ from riskgate.v1 import state_pb2
 from server import changes
 from server.entities import (
     Account,
-    CircuitBreaker,
     ConversionRate,
     Instrument,
     MarketContext,
@@ -198,35 +197,6 @@ def test_risk_configuration_rows_when_finer_than_ppm_then_refused() -> None:
             replace(CONFIGURATION, risk_per_trade_fraction=Decimal("0.0050001"))
         )
     assert refused.value.field == "risk_per_trade_fraction"
-
-
-@pytest.mark.parametrize(
-    ("condition", "threshold", "stored"),
-    [
-        ("max_drawdown", "0.1", 100_000),
-        ("consecutive_losses", "3", 3),
-        ("volatility", "72.5", 72_500_000),
-    ],
-)
-def test_breaker_rows_when_condition_differs_then_unit_follows(
-    condition: str, threshold: str, stored: int
-) -> None:
-    breaker = CircuitBreaker(
-        name="b",
-        account_id="A",
-        condition=condition,
-        action="reduce_size",
-        threshold=Decimal(threshold),
-        cooling_off_minutes=5,
-        symbols=("BTCUSDT", "ETHUSDT"),
-    )
-    (row,) = rows(state_pb2.CHANGE_KIND_BREAKER, changes.breaker_rows(breaker, "17"))
-    assert row["threshold"] == stored
-    assert row["multiplier_ppm"] == 500_000
-    assert (row["symbol_count"], row["exchange_count"]) == (2, 0)
-    second = row["symbols"][layout.SYMBOL_WORDS : 2 * layout.SYMBOL_WORDS]
-    assert layout.text(second) == "ETHUSDT"
-    assert layout.text(row["breaker_id"]) == "17"
 
 
 def test_market_parts_when_only_atr_measured_then_one_row_leaves_the_rest() -> None:

@@ -38,6 +38,9 @@ MAY_IMPORT = {
     "psycopg_pool": ("server/record/",),
     "onnxruntime": ("server/loaders/",),
     "onnx": ("server/loaders/",),
+    "fastapi": ("server/gateway/",),
+    "starlette": ("server/gateway/",),
+    "uvicorn": ("server/gateway/",),
     "numba": ("server/hotpath/",),
     "llvmlite": ("server/hotpath/",),
 }

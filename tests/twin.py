@@ -1,5 +1,8 @@
 """Drives engine and twin with the same events and says where they differ."""
 
+import math
+import struct
+from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 from typing import Any, Final
@@ -9,9 +12,17 @@ import numpy as np
 from server.engine import Engine
 from server.hotpath.layout import DECISION_BREAKERS_MAX
 from server.hotpath.models import load_model
-from server.hotpath.reasons import REASON_CODES, S_CUT, S_DENY, S_NOTE
+from server.hotpath.reasons import (
+    R_KILL_ALL,
+    R_KILL_NEW_RISK,
+    REASONS_MAX,
+    S_CUT,
+    S_DENY,
+    S_NOTE,
+)
 from server.hotpath.records import (
     DECIDED,
+    DECISION,
     INVALID,
     KNOWN_HOLD,
     KNOWN_LARGEST,
@@ -26,10 +37,16 @@ from server.hotpath.records import (
     REPORT_UNMATCHED,
 )
 from tests import model_reference
-from tests.cases import MODELS, Change, Decide, Event, World
+from tests.cases import MODELS, Change, Decide, Report, Sync, WholeEvent, World
 from tests.cases.markets import ENCODINGS
 from tests.reference import Model, Reference
+from tests.reference.judgement import indices_of
+from tests.reference.rows import NO_SYMBOL
+from tests.twin_state import Difference, compare_events, compare_state, differ
 
+__all__ = ["Difference", "Twins"]
+
+BREAKER_STATES: Final = ("", "closed", "tripped", "cooling", "half open", "locked")
 BOUND: Final = (S_CUT, S_DENY, S_NOTE)
 ALWAYS: Final = (
     "sequence", "epoch", "now_ns", "verdict", "mode", "state_version", "binding", "known",
@@ -51,21 +68,26 @@ OPTIONAL: Final[dict[int, tuple[str, ...]]] = {
     ),
     KNOWN_HOLD: ("expires_at_ns",),
 }  # fmt: skip
-SUMS: Final = {
-    "equity_micros": "equity",
-    "equity_at_ns": "equity_at",
-    "peak_micros": "peak",
-    "consecutive_losses": "consecutive_losses",
-    "cooling_until_ns": "cooling_until",
-    "held_risk_micros": "held_risk",
-    "held_notional_micros": "held_notional",
-    "open_risk_micros": "open_risk",
-    "open_notional_micros": "open_notional",
-    "reservation_count": "reservations",
-    "idempotency_count": "idempotency",
-}
 
-Difference = tuple[str, Any, Any]
+
+def _form() -> tuple[struct.Struct, dict[str, slice]]:
+    """Return how a DECISION unpacks, and where each column is in what comes out."""
+    assert DECISION.names is not None
+    assert DECISION.fields is not None
+    form, places, at = "<", dict[str, slice](), 0
+    for name in DECISION.names:
+        kind = DECISION.fields[name][0]
+        count = int(np.prod(kind.shape)) if kind.shape else 1
+        letter = {"f": "d", "i": "q", "u": "s"}[kind.base.kind]
+        form += f"{count}{letter}"
+        length = 1 if letter == "s" else count
+        places[name] = slice(at, at + length)
+        at += length
+    return struct.Struct(form), places
+
+
+_DECISION, _PLACES = _form()
+_AT: Final = {name: place.start for name, place in _PLACES.items()}
 
 
 class Twins:
@@ -73,6 +95,8 @@ class Twins:
 
     Attributes:
         reached: How often each reason index denied, cut or was noted.
+        results: How often each result was given: decided, invalid, repeated, conflict.
+        met: How often other things were met, by what they are.
     """
 
     def __init__(self, world: World) -> None:
@@ -90,10 +114,14 @@ class Twins:
                 partial(model_reference.evaluate, lowered),
                 partial(model_reference.lookup_encoding, ENCODINGS),
             )
-        self.reached = np.zeros(len(REASON_CODES), np.int64)
-        self.results = np.zeros(4, np.int64)
+        self.reached: Counter[int] = Counter()
+        self.results: Counter[int] = Counter()
+        self.met: Counter[str] = Counter()
+        self._events = 0
+        # What has been held since anything but a request came.
+        self._batch: list[tuple[int, int]] = []
 
-    def step(self, event: Event) -> list[Difference]:
+    def step(self, event: WholeEvent) -> list[Difference]:
         """Give one event to both and return what differs in their answers."""
         if isinstance(event, Change):
             kind, version, rows, deleted, reading = event
@@ -102,74 +130,142 @@ class Twins:
             found = list(self._compare_engine())
         elif isinstance(event, Decide):
             found = list(self._decide(event))
-        else:
+        elif isinstance(event, Report):
             found = list(self._report(event))
+        elif isinstance(event, Sync):
+            found = list(self._sync(event))
+        else:
+            found = list(self._take_back(event.orders))
+        if not isinstance(event, Decide):
+            self._batch.clear()
+        count = self.reference.books.event_count
+        if count != self._events or self.engine.state.engine[0]["event_count"] != count:
+            found += compare_events(self.engine, self.reference.books, self._events)
+            self._meet_events(count - self._events)
+            self._events = count
         self.world.sequence = self.reference.books.sequence
         return found
 
+    def _meet_events(self, count: int) -> None:
+        events = list(self.reference.books.events)
+        for event in events[-min(count, len(events)) :]:
+            self.met[f"event of condition {event['condition']}"] += 1
+            self.met[f"event of action {event['action']}"] += 1
+            self.met["event over the request"] += event["symbol"] != NO_SYMBOL
+            self.met["event with unknown values"] += any(map(math.isnan, event["values"]))
+            self.met["event with positions"] += event["position_count"] > 0
+
+    def _meet(self, answer: dict[str, Any], request: Any) -> None:
+        kind = "exit verdict" if request["reduce_only"] else "verdict"
+        self.met[f"{kind} {answer['verdict']}"] += 1
+        for breaker in answer["breakers"]:
+            self.met[f"listed {BREAKER_STATES[breaker[1]]}"] += 1
+        self.met["listed as many as fit"] += len(answer["breakers"]) == DECISION_BREAKERS_MAX
+        if S_DENY in (answer["status"][R_KILL_ALL], answer["status"][R_KILL_NEW_RISK]):
+            for scope in self.reference.books.kills.active_scopes():
+                self.met[f"killed scope {scope}"] += 1
+
+    def compare_state(self) -> list[Difference]:
+        """Compare every sum of every account, position, strategy, breaker and so on."""
+        return [*self._compare_engine(), *compare_state(self.engine, self.reference.books)]
+
     def _compare_engine(self) -> Iterator[Difference]:
         row, books = self.engine.state.engine[0], self.reference.books
-        yield from _differ("state_version", row["state_version"], books.state_version)
-        yield from _differ("now_ns", row["now_ns"], books.now)
-        yield from _differ("unknown_changes", row["unknown_changes"], books.unknown_changes)
-        yield from _differ("sequence", row["sequence"], books.sequence)
-        yield from _differ("reservations", row["reservation_in_use"], books.holds_in_use)
+        yield from differ("state_version", row["state_version"], books.state_version)
+        yield from differ("now_ns", row["now_ns"], books.now)
+        yield from differ("unknown_changes", row["unknown_changes"], books.unknown_changes)
+        yield from differ("sequence", row["sequence"], books.sequence)
+        yield from differ("reservations", row["reservation_in_use"], books.holds_in_use)
+        yield from differ("contents", row["content_count"], len(books.contents))
 
     def _decide(self, event: Decide) -> Iterator[Difference]:
         result, decision = self.engine.decide_record(event.row, event.reading_ns)
         expected, answer = self.reference.decide(event.row, event.reading_ns)
         self.results[expected] += 1
-        yield from _differ("result", result, expected)
+        yield from differ("result", result, expected)
         if result != expected:
             return
         if result == INVALID:
-            yield from _differ("field", decision["field"], answer["field"])
-            yield from _differ("problem", decision["problem"], answer["problem"])
+            yield from differ("field", decision["field"], answer["field"])
+            yield from differ("problem", decision["problem"], answer["problem"])
         if result == REPEATED:
             row = self.engine.state.idempotency.rows[decision["idempotency_row"]]
-            yield from _differ("sequence", row["decision_id"], answer["sequence"])
+            yield from differ("sequence", row["decision_id"], answer["sequence"])
         if result == DECIDED:
-            yield from self._compare_decision(decision, answer)
+            if answer["known"] & KNOWN_HOLD:
+                self._batch.append((int(decision["reservation_row"]), answer["sequence"]))
+            self._meet(answer, event.row)
+            yield from self._compare_decision(_DECISION.unpack(decision.tobytes()), answer)
 
-    def _compare_decision(self, decision: Any, answer: dict[str, Any]) -> Iterator[Difference]:
-        for column in ALWAYS:
-            yield from _differ(column, decision[column], answer[column])
-        for bit, columns in OPTIONAL.items():
+    def _compare_decision(self, got: Any, answer: dict[str, Any]) -> Iterator[Difference]:
+        columns = list(ALWAYS)
+        for bit, optional in OPTIONAL.items():
             if answer["known"] & bit:
-                for column in columns:
-                    yield from _differ(column, decision[column], answer[column])
-        rows = self.engine.state.breakers.rows
-        listed = [
-            (
-                rows[decision["breaker_row"][index]]["breaker_id"].tobytes(),
-                int(decision["breaker_state"][index]),
-                int(decision["breaker_tripped_at_ns"][index]),
-                int(decision["breaker_closes_at_ns"][index]),
-            )
-            for index in range(min(DECISION_BREAKERS_MAX, int(decision["breaker_count"])))
-        ]
-        yield from _differ("breakers", listed, answer["breakers"])
-        yield from self._compare_reasons(decision, answer)
+                columns += optional
+        for column in columns:
+            if got[_AT[column]] != answer[column]:
+                yield column, got[_AT[column]], answer[column]
+        if got[_AT["breaker_count"]] or answer["breakers"]:
+            yield from differ("breakers", self._listed(got), answer["breakers"])
+        yield from self._compare_reasons(got, answer)
 
-    def _compare_reasons(self, decision: Any, answer: dict[str, Any]) -> Iterator[Difference]:
-        limits, observed, lots = (decision[name] for name in ("limit", "observed", "lots_max"))
-        numbers = decision["numbers"].tolist()
-        pairs = zip(decision["status"].tolist(), answer["status"], strict=True)
-        for index, (status, expected) in enumerate(pairs):
-            if status in BOUND or expected in BOUND:
-                yield from _differ(f"status[{index}]", status, expected)
-            if expected in BOUND:
-                self.reached[index] += 1
-            if numbers[index] & 1 and index in answer["limit"]:
-                yield from _differ(f"limit[{index}]", limits[index], answer["limit"][index])
-                yield from _differ(f"observed[{index}]", observed[index], answer["observed"][index])
-            elif S_DENY in {status, expected}:
-                yield from _differ(
-                    f"numbers[{index}]", numbers[index] & 1, index in answer["limit"]
-                )
-            if numbers[index] & 2 or index in answer["lots_max"]:
-                got = int(lots[index]) if numbers[index] & 2 else None
-                yield from _differ(f"lots_max[{index}]", got, answer["lots_max"].get(index))
+    def _listed(self, got: Any) -> list[tuple[bytes, int, int, int]]:
+        """Return the breakers that an answer lists."""
+        names = ("breaker_row", "breaker_state", "breaker_tripped_at_ns", "breaker_closes_at_ns")
+        listed = zip(*(got[_PLACES[name]] for name in names), strict=True)
+        rows = self.engine.state.breakers.rows
+        return [
+            (rows[row]["breaker_id"].tobytes(), *facts)
+            for row, *facts in list(listed)[: got[_AT["breaker_count"]]]
+        ]
+
+    def _compare_reasons(self, got: Any, answer: dict[str, Any]) -> Iterator[Difference]:
+        statuses = answer["status"]
+        for bound in BOUND:
+            self.reached.update(indices_of(statuses, bound))
+        status = got[_AT["status"]]
+        if status != statuses:
+            for index in range(REASONS_MAX):
+                yield from differ(f"status[{index}]", status[index], statuses[index])
+        numbers = bytearray(REASONS_MAX)
+        for index in answer["limit"]:
+            numbers[index] |= 1
+        for index in answer["lots_max"]:
+            numbers[index] |= 2
+        if got[_AT["numbers"]] != numbers:
+            for index in range(REASONS_MAX):
+                yield from differ(f"numbers[{index}]", got[_AT["numbers"]][index], numbers[index])
+        for name in ("limit", "observed", "lots_max"):
+            start = _AT[name]
+            for index, value in answer[name].items():
+                if got[start + index] != value and got[_AT["numbers"]][index]:
+                    yield f"{name}[{index}]", got[start + index], value
+
+    def _take_back(self, orders: int) -> Iterator[Difference]:
+        rows = self.engine.state.reservations.rows
+        for row, decision_id in self._batch[-orders:]:
+            if rows[row]["decision_id"] != decision_id:
+                continue  # closed meanwhile, and used again
+            self.engine.cancel(row)
+            self.met["taken back"] += 1
+            self.reference.take_back(decision_id)
+        yield from self._compare_engine()
+
+    def _sync(self, event: Sync) -> Iterator[Difference]:
+        books = self.reference.books
+        account = books.accounts.get(event.account.encode().ljust(64, b"\0"))
+        symbols = {position.symbol for position in event.positions}
+        symbols |= {order.symbol for order in event.orders}
+        known = {symbol.rstrip(b"\0").decode() for symbol in books.instruments}
+        if account is None or not account.alive or not symbols <= known:
+            return  # the engine would refuse
+        if not books.has_room_for_positions(2 * len(event.positions)):
+            return
+        facts = event.account, event.equity_micros, event.as_of_ns, event.positions, event.orders
+        self.met["sync"] += 1
+        self.engine.sync(*facts, event.reading_ns)
+        self.reference.sync(*facts, event.reading_ns)
+        yield from self._compare_engine()
 
     def _report(self, event: Any) -> Iterator[Difference]:
         result = self.engine.report_record(event.row, event.reading_ns)
@@ -180,78 +276,4 @@ class Twins:
         if expected["outcome"] in (REPORT_APPLIED, REPORT_DUPLICATE, REPORT_UNMATCHED):
             columns += ["sequence", "equity_micros", "held_steps", "position_steps"]
         for column in columns:
-            yield from _differ(column, result[column], expected[column])
-
-    # --- What lies below the answers ------------------------------------------------------------
-
-    def compare_state(self) -> list[Difference]:
-        """Compare every sum of every account, position and exposure."""
-        return [*self._compare_engine(), *self._compare_accounts(), *self._compare_positions()]
-
-    def _compare_accounts(self) -> Iterator[Difference]:
-        state, books = self.engine.state, self.reference.books
-        for row in _rows_of(state.accounts):
-            account = books.accounts[row["account_id"].tobytes()]
-            name = account.account_id.rstrip(b"\0").decode()
-            for column, attribute in SUMS.items():
-                yield from _differ(f"{name}.{column}", row[column], getattr(account, attribute))
-            for period in ("day", "week", "month"):
-                start, base = row[f"{period}_start_ns"], row[f"{period}_base_micros"]
-                yield from _differ(f"{name}.{period}_start", start, account.start[period])
-                yield from _differ(f"{name}.{period}_base", base, account.base[period])
-        for row in _rows_of(state.breakers):
-            account, breaker = books.breakers[row["breaker_id"].tobytes()]
-            tripped = int(row["state"]) == 2
-            name = row["breaker_id"].tobytes().rstrip(b"\0").decode()
-            yield from _differ(f"{name}.tripped", tripped, breaker.state == 2)
-
-    def _compare_positions(self) -> Iterator[Difference]:
-        state, books = self.engine.state, self.reference.books
-        table = state.positions.rows
-        for account_row in _rows_of(state.accounts):
-            account = books.accounts[account_row["account_id"].tobytes()]
-            at, seen = int(account_row["first_position"]), 0
-            while at:
-                row = table[at]
-                symbol = state.instruments.rows[row["instrument_row"]]["symbol"].tobytes()
-                key = (symbol, row["position_id"].tobytes())
-                position, seen = account.positions.get(key), seen + 1
-                label = f"position {key}"
-                if position is None:
-                    yield (label, "there", "absent")
-                else:
-                    for column, value in (
-                        ("net_steps", position.net),
-                        ("cost_ticks", position.cost_ticks),
-                        ("open_risk_micros", position.open_risk),
-                        ("open_notional_micros", position.open_notional),
-                        ("held_buy_steps", position.held[1]),
-                        ("held_sell_steps", position.held[2]),
-                        ("working_exit_steps", position.working_exits),
-                    ):
-                        yield from _differ(f"{label}.{column}", row[column], value)
-                at = int(row["next_position"])
-            yield from _differ("positions", seen, len(account.positions))
-        for row in _rows_of(state.exposures):
-            # An instrument without a group is its own: a negative row keeps it apart from a group
-            # of its name.
-            owner = state.accounts.rows[abs(row["account_row"])]["account_id"].tobytes()
-            group = (bool(row["account_row"] < 0), row["correlation_group"].tobytes())
-            exposure = books.accounts[owner].exposures.get(group)
-            label = f"exposure {group!r}"
-            held = 0 if exposure is None else exposure.held
-            opened = 0 if exposure is None else exposure.open
-            yield from _differ(f"{label}.held", row["held_notional_micros"], held)
-            yield from _differ(f"{label}.open", row["open_notional_micros"], opened)
-
-
-def _rows_of(table: Any) -> Any:
-    # The first word of the header row counts the rows in use.
-    return table.rows[1 : 1 + int(table.rows[:1].view(np.int64)[0])]
-
-
-def _differ(column: str, got: Any, expected: Any) -> Iterator[Difference]:
-    if isinstance(got, np.generic):
-        got = got.item()
-    if got != expected:
-        yield column, got, expected
+            yield from differ(column, result[column], expected[column])

@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from benchmarks.journal.world import keep_journal
 from benchmarks.lane import certificates, world
@@ -42,6 +42,7 @@ def main() -> None:
     parser.add_argument("--busy-poll-us", type=int, default=0)
     parser.add_argument("--durability", default="memory")
     parser.add_argument("--journal", type=Path, help="folder for journal and snapshot")
+    parser.add_argument("--controls", action="store_true", help="every control on, all wide")
     arguments = parser.parse_args()
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     folder = arguments.tls
@@ -56,14 +57,17 @@ def main() -> None:
         tls_key=folder and folder / certificates.SERVER_KEY,
         tls_client_ca=folder and folder / certificates.AUTHORITY,
     )
-    asyncio.run(_serve(settings, arguments.journal, arguments.durability))
+    served = world.World(controlled=arguments.controls)
+    asyncio.run(_serve(settings, served, arguments.journal, arguments.durability))
 
 
-async def _serve(settings: Settings, journal: Path | None, durability: str) -> None:
+async def _serve(
+    settings: Settings, served: world.World, journal: Path | None, durability: str
+) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    engine = world.new_engine()
+    engine = served.new_engine()
     keeper = keep_journal(engine, journal, durability) if journal is not None else None
     port = _open_port(settings, engine)
     port.grants.put(
@@ -77,10 +81,10 @@ async def _serve(settings: Settings, journal: Path | None, durability: str) -> N
     await port.start()
     intake = Intake(engine, port.wake)
     # Compiling may have taken so long that the world's own heartbeat is stale.
-    intake.put(world.heartbeat())
+    served.beat(intake.put)
     while intake.depth:  # noqa: ASYNC110 - it waits for another thread
         await asyncio.sleep(_POLL_INTERVAL_S)
-    _keep_beating(intake.put)
+    _keep_beating(lambda: served.beat(intake.put))
     await port.say_serving()
     watch = asyncio.create_task(port.watch())
     stopped = asyncio.create_task(stop.wait())
@@ -103,13 +107,13 @@ def _open_port(settings: Settings, engine: Engine) -> DecisionPort:
     return GrpcioPort(settings, engine)
 
 
-def _keep_beating(put: Callable[[bytes], Any]) -> None:
+def _keep_beating(beat_once: Callable[[], None]) -> None:
     """Put a heartbeat twice a second from a thread, as the loader of the product does."""
 
     def beat() -> None:
         while True:
             time.sleep(_BEAT_INTERVAL_S)
-            put(world.heartbeat())
+            beat_once()
 
     threading.Thread(target=beat, name="heartbeat", daemon=True).start()
 

@@ -114,6 +114,7 @@ def start_engine(
     busy_poll_us: int = 0,
     durability: str = "memory",
     journal: Path | None = None,
+    controls: bool = False,
 ) -> Server:
     """Start the engine behind a lane, `grpcio` or `compiled`."""
     address = _free_address()
@@ -123,6 +124,8 @@ def start_engine(
         command += ["--tls", str(tls)]
     if journal is not None:
         command += ["--durability", durability, "--journal", str(journal)]
+    if controls:
+        command.append("--controls")
     return _start(name, address, command, is_exact=True, tls=tls)
 
 

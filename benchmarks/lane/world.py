@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import product
@@ -16,10 +17,12 @@ from typing import Any, Final
 
 import numpy as np
 
+from benchmarks.wide_controls import quotes, widen
 from riskgate.v1 import state_pb2
 from server import changes
 from server.engine import Engine
 from server.entities import Account, ConversionRate, Instrument, Provider, RiskConfiguration
+from server.hotpath.layout import CHANGE_ROWS, SYMBOL_WORDS, words
 from server.hotpath.lowered import EncodingLevel
 from server.hotpath.memory import Capacity
 from server.hotpath.model_features import DAY_OF_WEEK, HOUR, RELEASE_DISTANCE, STOP_DISTANCE
@@ -64,25 +67,57 @@ def provider_id(number: int) -> str:
     return f"channel-{number:04d}"
 
 
+class World:
+    """The state of one engine.
+
+    Args:
+        controlled: Whether every control is on, set so wide that nothing meets it.
+    """
+
+    def __init__(self, *, controlled: bool = False) -> None:
+        self._controlled = controlled
+
+    def new_engine(self) -> Engine:
+        """Return a filled engine whose feed is fresh now; `beat` keeps it so."""
+        capacity = Capacity(accounts=2_048, providers=2_048, overrides=1_024, positions=65_536)
+        engine = Engine(capacity, started_at_ns=time.time_ns(), idempotency_min_age_ns=_ID_AGE_NS)
+        calendar = Calendar(engine.submit)
+        calendar.add_timezone("UTC")
+        calendar.refresh()
+        for version, (kind, key, rows) in enumerate(_changes(datetime.now(UTC)), start=1):
+            raw = self._edit(kind, rows)
+            change = changes.state_change(kind, key, raw, version=version)
+            if not engine.submit(change.SerializeToString()):
+                raise SystemExit("the ring is full")
+            if version % _CHANGES_AT_ONCE == 0:
+                engine.drain(time.time_ns())
+        self.beat(engine.submit)
+        engine.drain(time.time_ns())
+        _activate_model(engine)
+        if engine.refused_changes:
+            raise SystemExit(f"{engine.refused_changes} changes were refused")
+        return engine
+
+    def beat(self, put: Callable[[bytes], Any]) -> None:
+        """Put a heartbeat of this moment and, where collars need them, fresh quotes."""
+        put(heartbeat())
+        if not self._controlled:
+            return
+        symbols = np.array([words(symbol, SYMBOL_WORDS) for symbol in PRICES])
+        rows = quotes(symbols, np.array(list(PRICES.values())), time.time_ns())
+        for symbol, row in zip(PRICES, rows, strict=True):
+            kind = state_pb2.CHANGE_KIND_MARKET
+            put(changes.state_change(kind, symbol, row.tobytes()).SerializeToString())
+
+    def _edit(self, kind: int, raw: bytes) -> bytes:
+        if not self._controlled or kind not in CHANGE_ROWS:
+            return raw
+        return bytes(widen(kind, np.frombuffer(raw, CHANGE_ROWS[kind])).tobytes())
+
+
 def new_engine() -> Engine:
-    """Return a filled engine whose feed is fresh now; `heartbeat` keeps it so."""
-    capacity = Capacity(accounts=2_048, providers=2_048, overrides=1_024, positions=65_536)
-    engine = Engine(capacity, started_at_ns=time.time_ns(), idempotency_min_age_ns=_ID_AGE_NS)
-    calendar = Calendar(engine.submit)
-    calendar.add_timezone("UTC")
-    calendar.refresh()
-    for version, (kind, key, rows) in enumerate(_changes(datetime.now(UTC)), start=1):
-        change = changes.state_change(kind, key, rows, version=version)
-        if not engine.submit(change.SerializeToString()):
-            raise SystemExit("the ring is full")
-        if version % _CHANGES_AT_ONCE == 0:
-            engine.drain(time.time_ns())
-    engine.submit(heartbeat())
-    engine.drain(time.time_ns())
-    _activate_model(engine)
-    if engine.refused_changes:
-        raise SystemExit(f"{engine.refused_changes} changes were refused")
-    return engine
+    """Return a filled engine without controls whose feed is fresh now; `heartbeat` keeps it so."""
+    return World().new_engine()
 
 
 def heartbeat() -> bytes:

@@ -69,6 +69,21 @@ class BreakerServiceStub:
                 request_serializer=riskgate_dot_v1_dot_breaker__pb2.DisableBreakerRequest.SerializeToString,
                 response_deserializer=riskgate_dot_v1_dot_breaker__pb2.DisableBreakerResponse.FromString,
                 _registered_method=True)
+        self.ResetBreaker = channel.unary_unary(
+                '/riskgate.v1.BreakerService/ResetBreaker',
+                request_serializer=riskgate_dot_v1_dot_breaker__pb2.ResetBreakerRequest.SerializeToString,
+                response_deserializer=riskgate_dot_v1_dot_breaker__pb2.ResetBreakerResponse.FromString,
+                _registered_method=True)
+        self.TestBreaker = channel.unary_unary(
+                '/riskgate.v1.BreakerService/TestBreaker',
+                request_serializer=riskgate_dot_v1_dot_breaker__pb2.TestBreakerRequest.SerializeToString,
+                response_deserializer=riskgate_dot_v1_dot_breaker__pb2.TestBreakerResponse.FromString,
+                _registered_method=True)
+        self.LogBreakerEvent = channel.unary_unary(
+                '/riskgate.v1.BreakerService/LogBreakerEvent',
+                request_serializer=riskgate_dot_v1_dot_breaker__pb2.LogBreakerEventRequest.SerializeToString,
+                response_deserializer=riskgate_dot_v1_dot_breaker__pb2.LogBreakerEventResponse.FromString,
+                _registered_method=True)
         self.ListBreakerEvents = channel.unary_unary(
                 '/riskgate.v1.BreakerService/ListBreakerEvents',
                 request_serializer=riskgate_dot_v1_dot_breaker__pb2.ListBreakerEventsRequest.SerializeToString,
@@ -124,6 +139,27 @@ class BreakerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ResetBreaker(self, request, context):
+        """Closes a breaker that is tripped, cooling or locked, and forgets its trips; what still holds trips again at once.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TestBreaker(self, request, context):
+        """Asks of recorded decisions whether a breaker would have tripped. Changes nothing; the breaker need not be on record.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def LogBreakerEvent(self, request, context):
+        """Adds a trip that no engine reports: of another system that is taken over, or of a drill.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListBreakerEvents(self, request, context):
         """Newest first.
         """
@@ -168,6 +204,21 @@ def add_BreakerServiceServicer_to_server(servicer, server):
                     servicer.DisableBreaker,
                     request_deserializer=riskgate_dot_v1_dot_breaker__pb2.DisableBreakerRequest.FromString,
                     response_serializer=riskgate_dot_v1_dot_breaker__pb2.DisableBreakerResponse.SerializeToString,
+            ),
+            'ResetBreaker': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResetBreaker,
+                    request_deserializer=riskgate_dot_v1_dot_breaker__pb2.ResetBreakerRequest.FromString,
+                    response_serializer=riskgate_dot_v1_dot_breaker__pb2.ResetBreakerResponse.SerializeToString,
+            ),
+            'TestBreaker': grpc.unary_unary_rpc_method_handler(
+                    servicer.TestBreaker,
+                    request_deserializer=riskgate_dot_v1_dot_breaker__pb2.TestBreakerRequest.FromString,
+                    response_serializer=riskgate_dot_v1_dot_breaker__pb2.TestBreakerResponse.SerializeToString,
+            ),
+            'LogBreakerEvent': grpc.unary_unary_rpc_method_handler(
+                    servicer.LogBreakerEvent,
+                    request_deserializer=riskgate_dot_v1_dot_breaker__pb2.LogBreakerEventRequest.FromString,
+                    response_serializer=riskgate_dot_v1_dot_breaker__pb2.LogBreakerEventResponse.SerializeToString,
             ),
             'ListBreakerEvents': grpc.unary_unary_rpc_method_handler(
                     servicer.ListBreakerEvents,
@@ -364,6 +415,87 @@ class BreakerService:
             '/riskgate.v1.BreakerService/DisableBreaker',
             riskgate_dot_v1_dot_breaker__pb2.DisableBreakerRequest.SerializeToString,
             riskgate_dot_v1_dot_breaker__pb2.DisableBreakerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResetBreaker(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/riskgate.v1.BreakerService/ResetBreaker',
+            riskgate_dot_v1_dot_breaker__pb2.ResetBreakerRequest.SerializeToString,
+            riskgate_dot_v1_dot_breaker__pb2.ResetBreakerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TestBreaker(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/riskgate.v1.BreakerService/TestBreaker',
+            riskgate_dot_v1_dot_breaker__pb2.TestBreakerRequest.SerializeToString,
+            riskgate_dot_v1_dot_breaker__pb2.TestBreakerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LogBreakerEvent(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/riskgate.v1.BreakerService/LogBreakerEvent',
+            riskgate_dot_v1_dot_breaker__pb2.LogBreakerEventRequest.SerializeToString,
+            riskgate_dot_v1_dot_breaker__pb2.LogBreakerEventResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -13,7 +13,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Instrument(_message.Message):
-    __slots__ = ("symbol", "exchange", "base_currency", "quote_currency", "tick_size", "pip_size", "tick_value", "lot_step", "min_lot", "max_lot", "contract_size", "default_slippage_pips", "commission_per_lot", "correlation_group")
+    __slots__ = ("symbol", "exchange", "base_currency", "quote_currency", "tick_size", "pip_size", "tick_value", "lot_step", "min_lot", "max_lot", "contract_size", "default_slippage_pips", "commission_per_lot", "correlation_group", "restricted", "collar_percentage", "collar_window_percentage", "collar_window_ms", "hours_timezone", "trading_hours")
     SYMBOL_FIELD_NUMBER: _ClassVar[int]
     EXCHANGE_FIELD_NUMBER: _ClassVar[int]
     BASE_CURRENCY_FIELD_NUMBER: _ClassVar[int]
@@ -28,6 +28,12 @@ class Instrument(_message.Message):
     DEFAULT_SLIPPAGE_PIPS_FIELD_NUMBER: _ClassVar[int]
     COMMISSION_PER_LOT_FIELD_NUMBER: _ClassVar[int]
     CORRELATION_GROUP_FIELD_NUMBER: _ClassVar[int]
+    RESTRICTED_FIELD_NUMBER: _ClassVar[int]
+    COLLAR_PERCENTAGE_FIELD_NUMBER: _ClassVar[int]
+    COLLAR_WINDOW_PERCENTAGE_FIELD_NUMBER: _ClassVar[int]
+    COLLAR_WINDOW_MS_FIELD_NUMBER: _ClassVar[int]
+    HOURS_TIMEZONE_FIELD_NUMBER: _ClassVar[int]
+    TRADING_HOURS_FIELD_NUMBER: _ClassVar[int]
     symbol: str
     exchange: str
     base_currency: str
@@ -42,10 +48,26 @@ class Instrument(_message.Message):
     default_slippage_pips: float
     commission_per_lot: float
     correlation_group: str
-    def __init__(self, symbol: _Optional[str] = ..., exchange: _Optional[str] = ..., base_currency: _Optional[str] = ..., quote_currency: _Optional[str] = ..., tick_size: _Optional[float] = ..., pip_size: _Optional[float] = ..., tick_value: _Optional[float] = ..., lot_step: _Optional[float] = ..., min_lot: _Optional[float] = ..., max_lot: _Optional[float] = ..., contract_size: _Optional[float] = ..., default_slippage_pips: _Optional[float] = ..., commission_per_lot: _Optional[float] = ..., correlation_group: _Optional[str] = ...) -> None: ...
+    restricted: bool
+    collar_percentage: float
+    collar_window_percentage: float
+    collar_window_ms: int
+    hours_timezone: str
+    trading_hours: _containers.RepeatedCompositeFieldContainer[TradingHours]
+    def __init__(self, symbol: _Optional[str] = ..., exchange: _Optional[str] = ..., base_currency: _Optional[str] = ..., quote_currency: _Optional[str] = ..., tick_size: _Optional[float] = ..., pip_size: _Optional[float] = ..., tick_value: _Optional[float] = ..., lot_step: _Optional[float] = ..., min_lot: _Optional[float] = ..., max_lot: _Optional[float] = ..., contract_size: _Optional[float] = ..., default_slippage_pips: _Optional[float] = ..., commission_per_lot: _Optional[float] = ..., correlation_group: _Optional[str] = ..., restricted: _Optional[bool] = ..., collar_percentage: _Optional[float] = ..., collar_window_percentage: _Optional[float] = ..., collar_window_ms: _Optional[int] = ..., hours_timezone: _Optional[str] = ..., trading_hours: _Optional[_Iterable[_Union[TradingHours, _Mapping]]] = ...) -> None: ...
+
+class TradingHours(_message.Message):
+    __slots__ = ("day_of_week", "opens", "closes")
+    DAY_OF_WEEK_FIELD_NUMBER: _ClassVar[int]
+    OPENS_FIELD_NUMBER: _ClassVar[int]
+    CLOSES_FIELD_NUMBER: _ClassVar[int]
+    day_of_week: int
+    opens: str
+    closes: str
+    def __init__(self, day_of_week: _Optional[int] = ..., opens: _Optional[str] = ..., closes: _Optional[str] = ...) -> None: ...
 
 class Account(_message.Message):
-    __slots__ = ("account_id", "currency", "equity", "reservation_ttl_ms", "allow_new_providers", "timezone", "trading_state", "equity_max_age_ms", "equity_as_of")
+    __slots__ = ("account_id", "currency", "equity", "reservation_ttl_ms", "allow_new_providers", "timezone", "trading_state", "equity_max_age_ms", "equity_as_of", "sandbox")
     ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
     CURRENCY_FIELD_NUMBER: _ClassVar[int]
     EQUITY_FIELD_NUMBER: _ClassVar[int]
@@ -55,6 +77,7 @@ class Account(_message.Message):
     TRADING_STATE_FIELD_NUMBER: _ClassVar[int]
     EQUITY_MAX_AGE_MS_FIELD_NUMBER: _ClassVar[int]
     EQUITY_AS_OF_FIELD_NUMBER: _ClassVar[int]
+    SANDBOX_FIELD_NUMBER: _ClassVar[int]
     account_id: str
     currency: str
     equity: float
@@ -64,7 +87,8 @@ class Account(_message.Message):
     trading_state: _types_pb2.TradingState
     equity_max_age_ms: int
     equity_as_of: _timestamp_pb2.Timestamp
-    def __init__(self, account_id: _Optional[str] = ..., currency: _Optional[str] = ..., equity: _Optional[float] = ..., reservation_ttl_ms: _Optional[int] = ..., allow_new_providers: _Optional[bool] = ..., timezone: _Optional[str] = ..., trading_state: _Optional[_Union[_types_pb2.TradingState, str]] = ..., equity_max_age_ms: _Optional[int] = ..., equity_as_of: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    sandbox: bool
+    def __init__(self, account_id: _Optional[str] = ..., currency: _Optional[str] = ..., equity: _Optional[float] = ..., reservation_ttl_ms: _Optional[int] = ..., allow_new_providers: _Optional[bool] = ..., timezone: _Optional[str] = ..., trading_state: _Optional[_Union[_types_pb2.TradingState, str]] = ..., equity_max_age_ms: _Optional[int] = ..., equity_as_of: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., sandbox: _Optional[bool] = ...) -> None: ...
 
 class PutInstrumentRequest(_message.Message):
     __slots__ = ("instrument", "note")

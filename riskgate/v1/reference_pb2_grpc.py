@@ -80,7 +80,8 @@ class ReferenceServiceServicer:
     """Missing associated documentation comment in .proto file."""
 
     def PutInstrument(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """FAILED_PRECONDITION when tick_size or lot_step changes while the record knows of open positions or orders in it.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')

@@ -2,6 +2,7 @@ import datetime
 
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from riskgate.v1 import admin_pb2 as _admin_pb2
+from riskgate.v1 import breaker_pb2 as _breaker_pb2
 from riskgate.v1 import rights_pb2 as _rights_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
@@ -12,7 +13,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class RiskConfiguration(_message.Message):
-    __slots__ = ("config_id", "account_id", "position_max_drawdown_percentage", "position_trailing_stop_multiplier", "daily_max_drawdown_percentage", "weekly_max_drawdown_percentage", "monthly_max_drawdown_percentage", "max_position_size_percentage", "max_correlated_exposure_percentage", "risk_per_trade_percentage", "volatility_adjustment_factor", "market_regime_thresholds", "cooling_off_period_minutes", "consecutive_loss_threshold", "is_active", "symbol_configs", "max_leverage", "min_provider_score", "version", "created_at", "updated_at")
+    __slots__ = ("config_id", "account_id", "position_max_drawdown_percentage", "position_trailing_stop_multiplier", "daily_max_drawdown_percentage", "weekly_max_drawdown_percentage", "monthly_max_drawdown_percentage", "max_position_size_percentage", "max_correlated_exposure_percentage", "risk_per_trade_percentage", "volatility_adjustment_factor", "market_regime_thresholds", "cooling_off_period_minutes", "consecutive_loss_threshold", "is_active", "symbol_configs", "max_leverage", "min_provider_score", "version", "created_at", "updated_at", "max_order_value", "max_order_lots", "max_notional", "max_long_lots", "max_short_lots", "max_strategy_notional", "message_limit", "message_window_ms", "repeat_limit", "repeat_window_ms", "duplicate_window_ms")
     class MarketRegimeThresholdsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -41,6 +42,17 @@ class RiskConfiguration(_message.Message):
     VERSION_FIELD_NUMBER: _ClassVar[int]
     CREATED_AT_FIELD_NUMBER: _ClassVar[int]
     UPDATED_AT_FIELD_NUMBER: _ClassVar[int]
+    MAX_ORDER_VALUE_FIELD_NUMBER: _ClassVar[int]
+    MAX_ORDER_LOTS_FIELD_NUMBER: _ClassVar[int]
+    MAX_NOTIONAL_FIELD_NUMBER: _ClassVar[int]
+    MAX_LONG_LOTS_FIELD_NUMBER: _ClassVar[int]
+    MAX_SHORT_LOTS_FIELD_NUMBER: _ClassVar[int]
+    MAX_STRATEGY_NOTIONAL_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_LIMIT_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_WINDOW_MS_FIELD_NUMBER: _ClassVar[int]
+    REPEAT_LIMIT_FIELD_NUMBER: _ClassVar[int]
+    REPEAT_WINDOW_MS_FIELD_NUMBER: _ClassVar[int]
+    DUPLICATE_WINDOW_MS_FIELD_NUMBER: _ClassVar[int]
     config_id: str
     account_id: str
     position_max_drawdown_percentage: float
@@ -62,23 +74,44 @@ class RiskConfiguration(_message.Message):
     version: int
     created_at: _timestamp_pb2.Timestamp
     updated_at: _timestamp_pb2.Timestamp
-    def __init__(self, config_id: _Optional[str] = ..., account_id: _Optional[str] = ..., position_max_drawdown_percentage: _Optional[float] = ..., position_trailing_stop_multiplier: _Optional[float] = ..., daily_max_drawdown_percentage: _Optional[float] = ..., weekly_max_drawdown_percentage: _Optional[float] = ..., monthly_max_drawdown_percentage: _Optional[float] = ..., max_position_size_percentage: _Optional[float] = ..., max_correlated_exposure_percentage: _Optional[float] = ..., risk_per_trade_percentage: _Optional[float] = ..., volatility_adjustment_factor: _Optional[float] = ..., market_regime_thresholds: _Optional[_Mapping[str, RegimeThreshold]] = ..., cooling_off_period_minutes: _Optional[int] = ..., consecutive_loss_threshold: _Optional[int] = ..., is_active: _Optional[bool] = ..., symbol_configs: _Optional[_Iterable[_Union[SymbolRiskConfiguration, _Mapping]]] = ..., max_leverage: _Optional[float] = ..., min_provider_score: _Optional[float] = ..., version: _Optional[int] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    max_order_value: float
+    max_order_lots: float
+    max_notional: float
+    max_long_lots: float
+    max_short_lots: float
+    max_strategy_notional: float
+    message_limit: int
+    message_window_ms: int
+    repeat_limit: int
+    repeat_window_ms: int
+    duplicate_window_ms: int
+    def __init__(self, config_id: _Optional[str] = ..., account_id: _Optional[str] = ..., position_max_drawdown_percentage: _Optional[float] = ..., position_trailing_stop_multiplier: _Optional[float] = ..., daily_max_drawdown_percentage: _Optional[float] = ..., weekly_max_drawdown_percentage: _Optional[float] = ..., monthly_max_drawdown_percentage: _Optional[float] = ..., max_position_size_percentage: _Optional[float] = ..., max_correlated_exposure_percentage: _Optional[float] = ..., risk_per_trade_percentage: _Optional[float] = ..., volatility_adjustment_factor: _Optional[float] = ..., market_regime_thresholds: _Optional[_Mapping[str, RegimeThreshold]] = ..., cooling_off_period_minutes: _Optional[int] = ..., consecutive_loss_threshold: _Optional[int] = ..., is_active: _Optional[bool] = ..., symbol_configs: _Optional[_Iterable[_Union[SymbolRiskConfiguration, _Mapping]]] = ..., max_leverage: _Optional[float] = ..., min_provider_score: _Optional[float] = ..., version: _Optional[int] = ..., created_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., updated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., max_order_value: _Optional[float] = ..., max_order_lots: _Optional[float] = ..., max_notional: _Optional[float] = ..., max_long_lots: _Optional[float] = ..., max_short_lots: _Optional[float] = ..., max_strategy_notional: _Optional[float] = ..., message_limit: _Optional[int] = ..., message_window_ms: _Optional[int] = ..., repeat_limit: _Optional[int] = ..., repeat_window_ms: _Optional[int] = ..., duplicate_window_ms: _Optional[int] = ...) -> None: ...
 
 class SymbolRiskConfiguration(_message.Message):
-    __slots__ = ("symbol", "max_position_size_percentage", "max_leverage", "position_max_drawdown_percentage", "risk_per_trade_percentage", "override")
+    __slots__ = ("symbol", "max_position_size_percentage", "max_leverage", "position_max_drawdown_percentage", "risk_per_trade_percentage", "override", "max_order_value", "max_order_lots", "max_long_lots", "max_short_lots", "restricted")
     SYMBOL_FIELD_NUMBER: _ClassVar[int]
     MAX_POSITION_SIZE_PERCENTAGE_FIELD_NUMBER: _ClassVar[int]
     MAX_LEVERAGE_FIELD_NUMBER: _ClassVar[int]
     POSITION_MAX_DRAWDOWN_PERCENTAGE_FIELD_NUMBER: _ClassVar[int]
     RISK_PER_TRADE_PERCENTAGE_FIELD_NUMBER: _ClassVar[int]
     OVERRIDE_FIELD_NUMBER: _ClassVar[int]
+    MAX_ORDER_VALUE_FIELD_NUMBER: _ClassVar[int]
+    MAX_ORDER_LOTS_FIELD_NUMBER: _ClassVar[int]
+    MAX_LONG_LOTS_FIELD_NUMBER: _ClassVar[int]
+    MAX_SHORT_LOTS_FIELD_NUMBER: _ClassVar[int]
+    RESTRICTED_FIELD_NUMBER: _ClassVar[int]
     symbol: str
     max_position_size_percentage: float
     max_leverage: float
     position_max_drawdown_percentage: float
     risk_per_trade_percentage: float
     override: bool
-    def __init__(self, symbol: _Optional[str] = ..., max_position_size_percentage: _Optional[float] = ..., max_leverage: _Optional[float] = ..., position_max_drawdown_percentage: _Optional[float] = ..., risk_per_trade_percentage: _Optional[float] = ..., override: _Optional[bool] = ...) -> None: ...
+    max_order_value: float
+    max_order_lots: float
+    max_long_lots: float
+    max_short_lots: float
+    restricted: bool
+    def __init__(self, symbol: _Optional[str] = ..., max_position_size_percentage: _Optional[float] = ..., max_leverage: _Optional[float] = ..., position_max_drawdown_percentage: _Optional[float] = ..., risk_per_trade_percentage: _Optional[float] = ..., override: _Optional[bool] = ..., max_order_value: _Optional[float] = ..., max_order_lots: _Optional[float] = ..., max_long_lots: _Optional[float] = ..., max_short_lots: _Optional[float] = ..., restricted: _Optional[bool] = ...) -> None: ...
 
 class RegimeThreshold(_message.Message):
     __slots__ = ("multiplier", "block")
@@ -171,3 +204,65 @@ class DeleteRiskConfigurationResponse(_message.Message):
     STATE_VERSION_FIELD_NUMBER: _ClassVar[int]
     state_version: int
     def __init__(self, state_version: _Optional[int] = ...) -> None: ...
+
+class LoadRiskConfigurationRequest(_message.Message):
+    __slots__ = ("config_id", "account_id")
+    CONFIG_ID_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    config_id: str
+    account_id: str
+    def __init__(self, config_id: _Optional[str] = ..., account_id: _Optional[str] = ...) -> None: ...
+
+class AccountLimits(_message.Message):
+    __slots__ = ("configuration", "breakers", "breakers_saved_at")
+    CONFIGURATION_FIELD_NUMBER: _ClassVar[int]
+    BREAKERS_FIELD_NUMBER: _ClassVar[int]
+    BREAKERS_SAVED_AT_FIELD_NUMBER: _ClassVar[int]
+    configuration: RiskConfiguration
+    breakers: _containers.RepeatedCompositeFieldContainer[_breaker_pb2.CircuitBreaker]
+    breakers_saved_at: _timestamp_pb2.Timestamp
+    def __init__(self, configuration: _Optional[_Union[RiskConfiguration, _Mapping]] = ..., breakers: _Optional[_Iterable[_Union[_breaker_pb2.CircuitBreaker, _Mapping]]] = ..., breakers_saved_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class LoadRiskConfigurationResponse(_message.Message):
+    __slots__ = ("limits",)
+    LIMITS_FIELD_NUMBER: _ClassVar[int]
+    limits: AccountLimits
+    def __init__(self, limits: _Optional[_Union[AccountLimits, _Mapping]] = ...) -> None: ...
+
+class SaveRiskConfigurationRequest(_message.Message):
+    __slots__ = ("config_id", "account_id", "expected_version", "note")
+    CONFIG_ID_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_VERSION_FIELD_NUMBER: _ClassVar[int]
+    NOTE_FIELD_NUMBER: _ClassVar[int]
+    config_id: str
+    account_id: str
+    expected_version: int
+    note: _admin_pb2.ChangeNote
+    def __init__(self, config_id: _Optional[str] = ..., account_id: _Optional[str] = ..., expected_version: _Optional[int] = ..., note: _Optional[_Union[_admin_pb2.ChangeNote, _Mapping]] = ...) -> None: ...
+
+class SaveRiskConfigurationResponse(_message.Message):
+    __slots__ = ("limits", "outcome")
+    LIMITS_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    limits: AccountLimits
+    outcome: _admin_pb2.ChangeOutcome
+    def __init__(self, limits: _Optional[_Union[AccountLimits, _Mapping]] = ..., outcome: _Optional[_Union[_admin_pb2.ChangeOutcome, str]] = ...) -> None: ...
+
+class EnableStrategyRequest(_message.Message):
+    __slots__ = ("account_id", "strategy_id", "note")
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    STRATEGY_ID_FIELD_NUMBER: _ClassVar[int]
+    NOTE_FIELD_NUMBER: _ClassVar[int]
+    account_id: str
+    strategy_id: str
+    note: _admin_pb2.ChangeNote
+    def __init__(self, account_id: _Optional[str] = ..., strategy_id: _Optional[str] = ..., note: _Optional[_Union[_admin_pb2.ChangeNote, _Mapping]] = ...) -> None: ...
+
+class EnableStrategyResponse(_message.Message):
+    __slots__ = ("enabled_at", "state_version")
+    ENABLED_AT_FIELD_NUMBER: _ClassVar[int]
+    STATE_VERSION_FIELD_NUMBER: _ClassVar[int]
+    enabled_at: _timestamp_pb2.Timestamp
+    state_version: int
+    def __init__(self, enabled_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., state_version: _Optional[int] = ...) -> None: ...

@@ -59,6 +59,21 @@ class RiskConfigServiceStub:
                 request_serializer=riskgate_dot_v1_dot_risk__config__pb2.DeleteRiskConfigurationRequest.SerializeToString,
                 response_deserializer=riskgate_dot_v1_dot_risk__config__pb2.DeleteRiskConfigurationResponse.FromString,
                 _registered_method=True)
+        self.LoadRiskConfiguration = channel.unary_unary(
+                '/riskgate.v1.RiskConfigService/LoadRiskConfiguration',
+                request_serializer=riskgate_dot_v1_dot_risk__config__pb2.LoadRiskConfigurationRequest.SerializeToString,
+                response_deserializer=riskgate_dot_v1_dot_risk__config__pb2.LoadRiskConfigurationResponse.FromString,
+                _registered_method=True)
+        self.SaveRiskConfiguration = channel.unary_unary(
+                '/riskgate.v1.RiskConfigService/SaveRiskConfiguration',
+                request_serializer=riskgate_dot_v1_dot_risk__config__pb2.SaveRiskConfigurationRequest.SerializeToString,
+                response_deserializer=riskgate_dot_v1_dot_risk__config__pb2.SaveRiskConfigurationResponse.FromString,
+                _registered_method=True)
+        self.EnableStrategy = channel.unary_unary(
+                '/riskgate.v1.RiskConfigService/EnableStrategy',
+                request_serializer=riskgate_dot_v1_dot_risk__config__pb2.EnableStrategyRequest.SerializeToString,
+                response_deserializer=riskgate_dot_v1_dot_risk__config__pb2.EnableStrategyResponse.FromString,
+                _registered_method=True)
 
 
 class RiskConfigServiceServicer:
@@ -97,6 +112,28 @@ class RiskConfigServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def LoadRiskConfiguration(self, request, context):
+        """A configuration with breakers: those saved with it, or the account's present ones where none were. Changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SaveRiskConfiguration(self, request, context):
+        """Keeps the account's active configuration and its breakers under another name, inactive; what had that name and is not
+        active is replaced. FAILED_PRECONDITION when none is active. Loading answers what saving answered.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EnableStrategy(self, request, context):
+        """Lets a strategy go on that its repeat_limit has stopped; its executions count from zero.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RiskConfigServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -124,6 +161,21 @@ def add_RiskConfigServiceServicer_to_server(servicer, server):
                     servicer.DeleteRiskConfiguration,
                     request_deserializer=riskgate_dot_v1_dot_risk__config__pb2.DeleteRiskConfigurationRequest.FromString,
                     response_serializer=riskgate_dot_v1_dot_risk__config__pb2.DeleteRiskConfigurationResponse.SerializeToString,
+            ),
+            'LoadRiskConfiguration': grpc.unary_unary_rpc_method_handler(
+                    servicer.LoadRiskConfiguration,
+                    request_deserializer=riskgate_dot_v1_dot_risk__config__pb2.LoadRiskConfigurationRequest.FromString,
+                    response_serializer=riskgate_dot_v1_dot_risk__config__pb2.LoadRiskConfigurationResponse.SerializeToString,
+            ),
+            'SaveRiskConfiguration': grpc.unary_unary_rpc_method_handler(
+                    servicer.SaveRiskConfiguration,
+                    request_deserializer=riskgate_dot_v1_dot_risk__config__pb2.SaveRiskConfigurationRequest.FromString,
+                    response_serializer=riskgate_dot_v1_dot_risk__config__pb2.SaveRiskConfigurationResponse.SerializeToString,
+            ),
+            'EnableStrategy': grpc.unary_unary_rpc_method_handler(
+                    servicer.EnableStrategy,
+                    request_deserializer=riskgate_dot_v1_dot_risk__config__pb2.EnableStrategyRequest.FromString,
+                    response_serializer=riskgate_dot_v1_dot_risk__config__pb2.EnableStrategyResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -261,6 +313,87 @@ class RiskConfigService:
             '/riskgate.v1.RiskConfigService/DeleteRiskConfiguration',
             riskgate_dot_v1_dot_risk__config__pb2.DeleteRiskConfigurationRequest.SerializeToString,
             riskgate_dot_v1_dot_risk__config__pb2.DeleteRiskConfigurationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LoadRiskConfiguration(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/riskgate.v1.RiskConfigService/LoadRiskConfiguration',
+            riskgate_dot_v1_dot_risk__config__pb2.LoadRiskConfigurationRequest.SerializeToString,
+            riskgate_dot_v1_dot_risk__config__pb2.LoadRiskConfigurationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SaveRiskConfiguration(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/riskgate.v1.RiskConfigService/SaveRiskConfiguration',
+            riskgate_dot_v1_dot_risk__config__pb2.SaveRiskConfigurationRequest.SerializeToString,
+            riskgate_dot_v1_dot_risk__config__pb2.SaveRiskConfigurationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EnableStrategy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/riskgate.v1.RiskConfigService/EnableStrategy',
+            riskgate_dot_v1_dot_risk__config__pb2.EnableStrategyRequest.SerializeToString,
+            riskgate_dot_v1_dot_risk__config__pb2.EnableStrategyResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -49,7 +49,7 @@ CHANGE_KIND_STRATEGY: ChangeKind
 CHANGE_KIND_BREAKER_RESET: ChangeKind
 
 class StateChange(_message.Message):
-    __slots__ = ("version", "kind", "key", "rows", "layout_version", "made_at_ns", "revision", "proof", "authenticator")
+    __slots__ = ("version", "kind", "key", "rows", "layout_version", "made_at_ns", "revision", "proof", "kill", "authenticator")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     KEY_FIELD_NUMBER: _ClassVar[int]
@@ -58,6 +58,7 @@ class StateChange(_message.Message):
     MADE_AT_NS_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
     PROOF_FIELD_NUMBER: _ClassVar[int]
+    KILL_FIELD_NUMBER: _ClassVar[int]
     AUTHENTICATOR_FIELD_NUMBER: _ClassVar[int]
     version: int
     kind: ChangeKind
@@ -67,8 +68,21 @@ class StateChange(_message.Message):
     made_at_ns: int
     revision: int
     proof: bytes
+    kill: KillReason
     authenticator: bytes
-    def __init__(self, version: _Optional[int] = ..., kind: _Optional[_Union[ChangeKind, str]] = ..., key: _Optional[str] = ..., rows: _Optional[bytes] = ..., layout_version: _Optional[int] = ..., made_at_ns: _Optional[int] = ..., revision: _Optional[int] = ..., proof: _Optional[bytes] = ..., authenticator: _Optional[bytes] = ...) -> None: ...
+    def __init__(self, version: _Optional[int] = ..., kind: _Optional[_Union[ChangeKind, str]] = ..., key: _Optional[str] = ..., rows: _Optional[bytes] = ..., layout_version: _Optional[int] = ..., made_at_ns: _Optional[int] = ..., revision: _Optional[int] = ..., proof: _Optional[bytes] = ..., kill: _Optional[_Union[KillReason, _Mapping]] = ..., authenticator: _Optional[bytes] = ...) -> None: ...
+
+class KillReason(_message.Message):
+    __slots__ = ("caller", "actor", "reason", "said_to")
+    CALLER_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    SAID_TO_FIELD_NUMBER: _ClassVar[int]
+    caller: str
+    actor: str
+    reason: str
+    said_to: str
+    def __init__(self, caller: _Optional[str] = ..., actor: _Optional[str] = ..., reason: _Optional[str] = ..., said_to: _Optional[str] = ...) -> None: ...
 
 class ActivationProof(_message.Message):
     __slots__ = ("activation", "rollback", "activated_at_ns", "files")

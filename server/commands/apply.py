@@ -129,7 +129,7 @@ def _reference(
     client: ControlClient, content: ApplyFile, why: admin_pb2.ChangeNote
 ) -> Iterator[Applied]:
     for index, entry in enumerate(content.instruments):
-        instrument = _fill(reference_pb2.Instrument(), entry)
+        instrument = read_plain(reference_pb2.Instrument(), entry.model_dump())
         request = reference_pb2.PutInstrumentRequest(instrument=instrument, note=why)
         answer = call(client.reference.PutInstrument, request, f"instruments[{index}]")
         yield _applied("instrument", entry.symbol, answer)

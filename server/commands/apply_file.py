@@ -3,6 +3,7 @@
 Ranges are the control port's business: here stand names and types, so that there is one rule each.
 """
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -37,6 +38,14 @@ class _Entry(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class TradingHoursEntry(_Entry):
+    """From opening to closing on one day, such as "09:30" to "16:00"."""
+
+    day_of_week: Whole
+    opens: str
+    closes: str
+
+
 class InstrumentEntry(_Entry):
     """One instrument."""
 
@@ -54,6 +63,12 @@ class InstrumentEntry(_Entry):
     default_slippage_pips: Number | None = None
     commission_per_lot: Number | None = None
     correlation_group: str = ""
+    restricted: bool | None = None
+    collar_percentage: Number | None = None
+    collar_window_percentage: Number | None = None
+    collar_window_ms: Whole | None = None
+    hours_timezone: str = ""
+    trading_hours: list[TradingHoursEntry] = Field(default_factory=list)
 
 
 class AccountEntry(_Entry):
@@ -68,6 +83,7 @@ class AccountEntry(_Entry):
     timezone: str = ""
     trading_state: Literal["active", "reducing", "halted"] = "active"
     equity_max_age_ms: Whole | None = None
+    sandbox: bool = False
 
 
 class ConversionRateEntry(_Entry):
@@ -95,6 +111,11 @@ class SymbolConfigEntry(_Entry):
     position_max_drawdown_percentage: Number
     risk_per_trade_percentage: Number
     override: bool = False
+    max_order_value: Number | None = None
+    max_order_lots: Number | None = None
+    max_long_lots: Number | None = None
+    max_short_lots: Number | None = None
+    restricted: bool | None = None
 
 
 class RiskConfigurationEntry(_Entry):
@@ -118,14 +139,34 @@ class RiskConfigurationEntry(_Entry):
     symbol_configs: list[SymbolConfigEntry] = Field(default_factory=list)
     max_leverage: Number | None = None
     min_provider_score: Number | None = None
+    max_order_value: Number | None = None
+    max_order_lots: Number | None = None
+    max_notional: Number | None = None
+    max_long_lots: Number | None = None
+    max_short_lots: Number | None = None
+    max_strategy_notional: Number | None = None
+    message_limit: Whole | None = None
+    message_window_ms: Whole | None = None
+    repeat_limit: Whole | None = None
+    repeat_window_ms: Whole | None = None
+    duplicate_window_ms: Whole | None = None
 
 
 class BreakerParametersEntry(_Entry):
     """Numbers of one breaker."""
 
-    threshold: Number
+    threshold: Number | None = None
     multiplier: Number | None = None
     cooling_off_minutes: Whole | None = None
+    half_open_minutes: Whole | None = None
+    lock_after_trips: Whole | None = None
+
+
+class BreakerProviderEntry(_Entry):
+    """A provider in the scope of a breaker."""
+
+    provider_id: str
+    provider_type: Literal["channel_source", "user"]
 
 
 class BreakerEntry(_Entry):
@@ -141,11 +182,15 @@ class BreakerEntry(_Entry):
         "monthly_loss",
         "consecutive_losses",
         "volatility",
+        "expression",
     ]
+    expression: str | None = None
     action: Literal["block", "reduce_only", "reduce_size", "close_position", "alert"]
-    parameters: BreakerParametersEntry
+    parameters: BreakerParametersEntry = BreakerParametersEntry()
     symbols: Annotated[list[str], Field(min_length=1)] | None = None
     exchanges: Annotated[list[str], Field(min_length=1)] | None = None
+    providers: Annotated[list[BreakerProviderEntry], Field(min_length=1)] | None = None
+    strategies: Annotated[list[str], Field(min_length=1)] | None = None
     enabled: bool = True
 
 
@@ -220,8 +265,15 @@ def read_apply_file(path: Path) -> ApplyFile:
     return applied
 
 
+_WHOLE_TAG: Final = "tag:yaml.org,2002:int"
+_WHOLE: Final = re.compile(r"[-+]?(?:0b[01_]+|0x[0-9A-Fa-f_]+|0[0-7_]*|[1-9][0-9_]*)$")
+
+
 class _Loader(yaml.SafeLoader):
-    """Refuses a key that stands twice in one mapping: one of its values would be lost."""
+    """Refuses a key that stands twice in one mapping: one of its values would be lost.
+
+    Knows no whole numbers to the base 60: 10:30 is a time of day, not 630.
+    """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """Return the mapping of a node."""
@@ -232,6 +284,12 @@ class _Loader(yaml.SafeLoader):
                 raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
         return super().construct_mapping(node, deep)
 
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, form) for tag, form in known if tag != _WHOLE_TAG]
+    for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(_WHOLE_TAG, _WHOLE, list("-+0123456789"))
 
 # What tells the entries of a list apart.
 _KEYS: Final = {

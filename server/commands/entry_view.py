@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 from google.protobuf.message import DecodeError
 
 from riskgate.v1 import decision_pb2, state_pb2, types_pb2
+from server.commands.event_view import view_event
 from server.commands.message_view import view_enum, view_message
 from server.errors import JournalCorruptError
 from server.hotpath.journal.entries import (
@@ -15,6 +16,7 @@ from server.hotpath.journal.entries import (
     KIND_BATCH,
     KIND_CHANGE,
     KIND_DECIDE,
+    KIND_EVENT,
     KIND_NAMES,
     KIND_REPORT,
     KIND_START,
@@ -22,7 +24,7 @@ from server.hotpath.journal.entries import (
     KIND_SYNC,
 )
 from server.hotpath.reasons import REASON_CODES, S_ABSENT
-from server.journal.reader import Entry, read_call, read_change, read_start
+from server.journal.reader import Entry, read_call, read_change, read_event, read_start
 
 # Kind of entry → messages of the request and of the answer.
 CALL_MESSAGES: Final[dict[int, tuple[Any, Any]]] = {
@@ -70,6 +72,10 @@ def list_ids(entry: Entry) -> Iterator[Ids]:
     elif entry.kind in CALL_KINDS:
         request, answer, _ = parse_call(entry)
         yield from _LIST_CALL[entry.kind](head, request, answer)
+    elif entry.kind == KIND_EVENT:
+        event = view_event(read_event(entry))
+        name, account = event["breaker_name"], event["account_id"]
+        yield head._replace(account=account, id=name, result=event["state"] or "")
     else:
         yield head
 
@@ -104,6 +110,8 @@ def view_entry(entry: Entry) -> dict[str, Any]:
         view["request"] = view_message(request)
         view["answer"] = view_message(answer)
         view["readings"] = [_view_reading(reading) for reading in call.readings]
+    elif entry.kind == KIND_EVENT:
+        view["event"] = view_event(read_event(entry))
     return {key: replace_infinite(value) for key, value in view.items()}
 
 

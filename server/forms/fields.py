@@ -14,7 +14,7 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from server.errors import InvalidFieldError
-from server.record.admin_change import Note
+from server.note import Note
 
 ID_BYTES_MAX: Final = 64
 NAME_BYTES_MAX: Final = 32
@@ -85,14 +85,21 @@ def optional_number(
     return number(message, name, low, high, path=path, above_low=above_low)
 
 
-def fraction(message: Message, name: str, high: str = "100", *, path: str = "") -> Decimal:
+def fraction(
+    message: Message, name: str, high: str = "100", *, path: str = "", above_zero: bool = False
+) -> Decimal:
     """Return a required percent as a fraction."""
-    return on_grid(number(message, name, "0", high, path=path), 4, name, path) / _PERCENT
+    value = number(message, name, "0", high, path=path, above_low=above_zero)
+    return on_grid(value, 4, name, path) / _PERCENT
 
 
-def optional_fraction(message: Message, name: str, *, path: str = "") -> Decimal | None:
+def optional_fraction(
+    message: Message, name: str, *, path: str = "", above_zero: bool = False
+) -> Decimal | None:
     """Return a percent as a fraction, or None when it is absent."""
-    return fraction(message, name, path=path) if message.HasField(name) else None
+    if not message.HasField(name):
+        return None
+    return fraction(message, name, path=path, above_zero=above_zero)
 
 
 def percent(value: Decimal) -> float:

@@ -11,9 +11,11 @@ from server.changes import TRADING_STATES
 from server.entities import Account, Instrument
 from server.errors import InvalidFieldError
 from server.forms import fields
+from server.forms.trading_hours import read_trading_hours, write_trading_hours
 
 _EQUITY_MAX: Final = "1e12"
 _YEAR_MS: Final = 31_536_000_000
+_DAY_MS: Final = 86_400_000
 _TTL_MS_MAX: Final = 300_000
 _TTL_MS_DEFAULT: Final = 30_000
 
@@ -24,6 +26,9 @@ def read_instrument(message: reference_pb2.Instrument, path: str = "instrument")
     Raises:
         InvalidFieldError: a field is absent, malformed or out of range.
     """
+    hours = read_trading_hours(message.trading_hours, fields.join(path, "trading_hours"))
+    if message.hours_timezone and not hours:
+        raise InvalidFieldError(fields.join(path, "hours_timezone"), "needs trading_hours")
     instrument = Instrument(
         symbol=fields.symbol(message.symbol, path=path),
         exchange=_name(message.exchange, "exchange", path),
@@ -39,14 +44,23 @@ def read_instrument(message: reference_pb2.Instrument, path: str = "instrument")
         default_slippage_pips=_or_zero(message, "default_slippage_pips", path),
         commission_per_lot=_or_zero(message, "commission_per_lot", path),
         correlation_group=_name(message.correlation_group, "correlation_group", path),
+        restricted=message.restricted,
+        collar_fraction=_collar(message, "collar_percentage", path),
+        collar_window_fraction=_collar(message, "collar_window_percentage", path),
+        collar_window_ms=fields.optional_whole(message, "collar_window_ms", 1, _DAY_MS, path=path),
+        hours_timezone=_timezone(message.hours_timezone, "hours_timezone", path) if hours else "",
+        trading_hours=hours,
     )
+    if (instrument.collar_window_fraction is None) != (instrument.collar_window_ms is None):
+        problem = "goes together with collar_window_percentage"
+        raise InvalidFieldError(fields.join(path, "collar_window_ms"), problem)
     fields.on_grid(instrument.contract_size, 6, "contract_size", path)
     return instrument
 
 
 def write_instrument(instrument: Instrument) -> reference_pb2.Instrument:
     """Return the message that describes an instrument."""
-    return reference_pb2.Instrument(
+    message = reference_pb2.Instrument(
         symbol=instrument.symbol,
         exchange=instrument.exchange,
         base_currency=instrument.base_currency,
@@ -61,7 +75,16 @@ def write_instrument(instrument: Instrument) -> reference_pb2.Instrument:
         default_slippage_pips=float(instrument.default_slippage_pips),
         commission_per_lot=float(instrument.commission_per_lot),
         correlation_group=instrument.correlation_group,
+        restricted=instrument.restricted or None,
+        collar_window_ms=instrument.collar_window_ms,
+        hours_timezone=instrument.hours_timezone,
+        trading_hours=map(write_trading_hours, instrument.trading_hours),
     )
+    if instrument.collar_fraction is not None:
+        message.collar_percentage = fields.percent(instrument.collar_fraction)
+    if instrument.collar_window_fraction is not None:
+        message.collar_window_percentage = fields.percent(instrument.collar_window_fraction)
+    return message
 
 
 def read_account(
@@ -93,13 +116,14 @@ def read_account(
         equity_as_of=as_of or now,
         reservation_ttl_ms=_TTL_MS_DEFAULT if ttl_ms is None else ttl_ms,
         allow_new_providers=message.allow_new_providers,
-        timezone=_timezone(message.timezone, path),
+        timezone=_timezone(message.timezone, "timezone", path),
         trading_state=fields.choice(
             message.trading_state, TRADING_STATES, "trading_state", default="active", path=path
         ),
         equity_max_age_ms=fields.optional_whole(
             message, "equity_max_age_ms", 1, _YEAR_MS, path=path
         ),
+        sandbox=message.sandbox,
     )
 
 
@@ -115,6 +139,7 @@ def write_account(account: Account) -> reference_pb2.Account:
         trading_state=TRADING_STATES[account.trading_state],
         equity_max_age_ms=account.equity_max_age_ms,
         equity_as_of=fields.timestamp(account.equity_as_of),
+        sandbox=account.sandbox,
     )
 
 
@@ -128,10 +153,14 @@ def _name(value: str, field: str, path: str) -> str:
     return fields.label(value, field, bytes_max=limit, required=False, path=path)
 
 
-def _timezone(value: str, path: str) -> str:
+def _collar(message: reference_pb2.Instrument, name: str, path: str) -> Decimal | None:
+    return fields.optional_fraction(message, name, path=path, above_zero=True)
+
+
+def _timezone(value: str, field: str, path: str) -> str:
     zone = value or "UTC"
     if len(zone) > fields.NAME_BYTES_MAX or zone not in _zones():
-        raise InvalidFieldError(fields.join(path, "timezone"), "is not an IANA time zone")
+        raise InvalidFieldError(fields.join(path, field), "is not an IANA time zone")
     return zone
 
 

@@ -1,12 +1,20 @@
 """Risk configurations: message with percents to entity with fractions, and back."""
 
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 from riskgate.v1 import risk_config_pb2 as pb
 from server.entities import RegimeThreshold, RiskConfiguration, SymbolRiskConfiguration
 from server.errors import InvalidFieldError
 from server.forms import fields
+from server.forms.order_limits import (
+    ACCOUNT_LIMITS,
+    ORDER_LIMITS,
+    read_flow,
+    read_limits,
+    write_flow,
+    write_limits,
+)
 from server.hotpath.layout import REGIMES_MAX
 from server.record.risk_configurations import StoredRiskConfiguration
 
@@ -35,6 +43,10 @@ def read_risk_configuration(
         value = fields.number(message, name, "0", "100", path=path)
         return fields.on_grid(value, 6, name, path)
 
+    limits: dict[str, Any] = {
+        **read_limits(message, ACCOUNT_LIMITS, path),
+        **read_flow(message, path),
+    }
     return RiskConfiguration(
         config_id=fields.identifier(message.config_id, "config_id", path=path),
         account_id=fields.identifier(message.account_id, "account_id", path=path),
@@ -58,6 +70,7 @@ def read_risk_configuration(
         symbol_configs=_read_symbols(message, path),
         max_leverage=_optional_leverage(message, path),
         min_provider_score=_optional_score(message, path),
+        **limits,
     )
 
 
@@ -95,6 +108,8 @@ def write_risk_configuration(stored: StoredRiskConfiguration) -> pb.RiskConfigur
         message.max_leverage = float(configuration.max_leverage)
     if configuration.min_provider_score is not None:
         message.min_provider_score = float(configuration.min_provider_score)
+    write_limits(message, configuration, ACCOUNT_LIMITS)
+    write_flow(message, configuration)
     return message
 
 
@@ -128,6 +143,7 @@ def _read_symbols(message: pb.RiskConfiguration, path: str) -> tuple[SymbolRiskC
 
 def _read_symbol(message: pb.SymbolRiskConfiguration, path: str) -> SymbolRiskConfiguration:
     leverage = fields.number(message, "max_leverage", "0", "10000", path=path, above_low=True)
+    limits: dict[str, Any] = {**read_limits(message, ORDER_LIMITS, path)}
     return SymbolRiskConfiguration(
         symbol=fields.symbol(message.symbol, path=path),
         max_position_size_fraction=fields.fraction(
@@ -139,18 +155,23 @@ def _read_symbol(message: pb.SymbolRiskConfiguration, path: str) -> SymbolRiskCo
         ),
         risk_per_trade_fraction=fields.fraction(message, "risk_per_trade_percentage", path=path),
         override=message.override,
+        restricted=message.restricted,
+        **limits,
     )
 
 
 def _write_symbol(symbol: SymbolRiskConfiguration) -> pb.SymbolRiskConfiguration:
-    return pb.SymbolRiskConfiguration(
+    message = pb.SymbolRiskConfiguration(
         symbol=symbol.symbol,
         max_position_size_percentage=fields.percent(symbol.max_position_size_fraction),
         max_leverage=float(symbol.max_leverage),
         position_max_drawdown_percentage=fields.percent(symbol.position_max_drawdown_fraction),
         risk_per_trade_percentage=fields.percent(symbol.risk_per_trade_fraction),
         override=symbol.override,
+        restricted=symbol.restricted or None,
     )
+    write_limits(message, symbol, ORDER_LIMITS)
+    return message
 
 
 def _optional_leverage(message: pb.RiskConfiguration, path: str) -> Decimal | None:

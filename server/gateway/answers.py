@@ -16,6 +16,7 @@ REASON_HEADER: Final = "X-Reason"
 # Fields of requests as the callers of the gateway know them.
 _SHOWN: Final = {"note.reason": REASON_HEADER, "page_size": "limit"}
 _WRAPPERS: Final = ("breaker.", "configuration.")
+_SCOPES: Final = ("symbols", "exchanges", "providers", "strategies")
 _EVENT_NAMES: Final = {
     "event_id": "id",
     "breaker_id": "circuit_breaker_id",
@@ -31,7 +32,7 @@ def configuration_row(message: risk_config_pb2.RiskConfiguration) -> dict[str, A
 def breaker_row(message: breaker_pb2.CircuitBreaker) -> dict[str, Any]:
     """Return a breaker; a scope of null means everything."""
     row = {"id": int(message.breaker_id), **write_plain(message)}
-    return {**row, "symbols": row["symbols"] or None, "exchanges": row["exchanges"] or None}
+    return {**row, **{scope: row[scope] or None for scope in _SCOPES}}
 
 
 def event_row(message: breaker_pb2.CircuitBreakerEvent) -> dict[str, Any]:

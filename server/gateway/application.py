@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from server.errors import RiskgateError
@@ -92,11 +93,21 @@ def _describe(application: FastAPI) -> dict[str, Any]:
 
 
 async def _refuse(request: Request, error: Exception) -> Response:
-    return refusal(error, request.url.path)
+    return refusal(error, request.scope["path"])
 
 
-async def _refuse_route(_: Request, error: Any) -> Response:
+async def _refuse_route(request: Request, error: Any) -> Response:
     status = HTTPStatus(error.status_code)
+    headers = dict(error.headers or {})
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        # The router names the verbs of the first route of the path only.
+        verbs = {
+            verb
+            for route in request.app.routes
+            if isinstance(route, Route) and route.path_regex.match(request.scope["path"])
+            for verb in route.methods or ()
+        }
+        headers["Allow"] = ", ".join(sorted(verbs))
     code = _CODES.get(status, "INVALID_ARGUMENT")
     content = {"code": code, "message": status.phrase.lower(), "field": ""}
-    return JSONResponse(content, status, error.headers)
+    return JSONResponse(content, status, headers)

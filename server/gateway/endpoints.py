@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from riskgate.v1 import breaker_pb2, risk_config_pb2
 from server.errors import InvalidFieldError, NotFoundError
+from server.forms import fields
 from server.forms.plain_values import M, read_plain
 from server.gateway import requests
 from server.gateway.answers import answer, breaker_row, configuration_row, event_row
@@ -148,7 +149,10 @@ class Endpoints:
         async def read(request: Request) -> breaker_pb2.CreateBreakerRequest:
             requests.read_query(request)
             requests.refuse_condition(request)
-            row = _read_row(breaker_pb2.CircuitBreaker(), await requests.read_object(request))
+            content = await requests.read_object(request)
+            if requests.take_expected_version(request, content) is not None:
+                raise InvalidFieldError(requests.EXPECTED_VERSION, "is not for a new breaker")
+            row = _read_row(breaker_pb2.CircuitBreaker(), content)
             if row.breaker_id:
                 raise InvalidFieldError("breaker_id", "is chosen by the record")
             return breaker_pb2.CreateBreakerRequest(breaker=row, note=requests.read_note(request))
@@ -248,8 +252,11 @@ class Endpoints:
 def _reader_of_page(message_class: type[Message]) -> Read:
     async def read(request: Request) -> Message:
         said = requests.read_query(request, "account_id", "limit", "page_token")
+        account_id = fields.label(
+            said["account_id"], "account_id", bytes_max=fields.ID_BYTES_MAX, required=False
+        )
         return message_class(
-            account_id=said["account_id"],
+            account_id=account_id,
             page_size=requests.read_limit(said["limit"]) or requests.LIMIT_MAX,
             page_token=said["page_token"],
         )

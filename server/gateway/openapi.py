@@ -4,6 +4,7 @@ A new field of a message is in it without a change here. Ranges are the control 
 stand in the contract; here stand names and types.
 """
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from google.protobuf.descriptor import FieldDescriptor
@@ -18,11 +19,13 @@ from server.forms.plain_values import (
     enum_words,
     is_map,
 )
+from server.gateway import samples
 from server.gateway.answers import REASON_HEADER
 from server.gateway.endpoints import NEXT_PAGE, STATE_VERSION
 from server.gateway.identity import OTP_HEADER
 from server.gateway.operations import Operation
 from server.gateway.requests import EXPECTED_VERSION, IF_MATCH, LIMIT_MAX, VERSION_MAX
+from server.security.rights import RIGHTS
 
 Schema = dict[str, Any]
 
@@ -35,6 +38,10 @@ _REQUIRED: Final = {
     "RiskConfiguration": ("config_id", "account_id"),
     "CircuitBreaker": ("name", "account_id", "condition", "action"),
 }
+_EVENT: Final = (
+    *("id", "circuit_breaker_id", "timestamp", "triggered_values", "action_taken"),
+    *("action_result", "positions_affected"),
+)
 _EXPECTED: Final[Schema] = {
     "type": ["integer", "null"],
     "minimum": 1,
@@ -73,6 +80,16 @@ _PATH: Final[dict[str, Schema]] = {
 }
 
 
+# Operations that go on from a row, and what they take from it.
+_LINKS: Final = {
+    "create_breaker": (
+        ("update_breaker", "delete_breaker", "enable_breaker", "disable_breaker", "list_events"),
+        ("breaker_id",),
+    ),
+    "save_configuration": (("get_configuration",), ("config_id", "account_id")),
+}
+
+
 def component_schemas() -> dict[str, Schema]:
     """Return the schemas that operations name."""
     configuration = _message(risk_config_pb2.RiskConfiguration.DESCRIPTOR)
@@ -91,7 +108,7 @@ def component_schemas() -> dict[str, Schema]:
         "CircuitBreaker": _written("CircuitBreaker", breaker),
         "CircuitBreakerRow": _row(breaker, {"id": _ID}),
         "CircuitBreakers": _list("CircuitBreakerRow"),
-        "CircuitBreakerEvent": {**event, "required": sorted(properties)},
+        "CircuitBreakerEvent": {**event, "required": list(_EVENT)},
         "CircuitBreakerEvents": _list("CircuitBreakerEvent"),
         "Deleted": _object({"id": _ID, "breaker_id": _TEXT}),
         "Health": _object({"status": {"enum": ["SERVING", "NOT_SERVING", "UNKNOWN"]}}),
@@ -114,20 +131,24 @@ def describe_request(operation: Operation) -> Schema:
             _parameter("query", name, schema, text, required=name in operation.required)
         )
     if operation.mutates:
-        # Visible characters here; the gateway takes any UTF-8 that is not blank.
-        reason = {**_TEXT, "minLength": 1, "maxLength": 256, "pattern": "^[!-~]([ -~]*[!-~])?$"}
+        # At most 256 bytes of UTF-8, to be exact.
+        reason = {**_TEXT, "minLength": 1, "maxLength": 256, "pattern": r"\S"}
+        parameters.append(
+            _parameter("header", REASON_HEADER, reason, "Why this is changed.", required=True)
+        )
+    if operation.method in RIGHTS and RIGHTS[operation.method].second_factor:
         code = {**_TEXT, "pattern": "^[0-9]{6}$"}
-        parameters += [
-            _parameter("header", REASON_HEADER, reason, "Why this is changed.", required=True),
-            _parameter("header", OTP_HEADER, code, "One-time code, where a second factor is due."),
-        ]
+        parameters.append(_parameter("header", OTP_HEADER, code, "One-time code.", required=True))
     described: Schema = {"parameters": parameters, "security": [{"certificate": []}]}
     if not operation.body:
         return described
     if operation.name != "create_breaker":
         tag = {**_TEXT, "pattern": '^"[1-9][0-9]{0,17}"$'}
         parameters.append(_parameter("header", IF_MATCH, tag, "ETag that the row must have."))
-    return {**described, "requestBody": {"required": True, "content": _json(operation.body)}}
+    content = _json(operation.body)
+    sample = {"RiskConfiguration": samples.CONFIGURATION, "CircuitBreaker": samples.BREAKER}
+    content["application/json"]["example"] = sample[operation.body]
+    return {**described, "requestBody": {"required": True, "content": content}}
 
 
 def describe_answers(operation: Operation) -> dict[int | str, Schema]:
@@ -142,6 +163,8 @@ def describe_answers(operation: Operation) -> dict[int | str, Schema]:
         answers[status]["headers"] = {
             name: {"description": _HEADERS[name], "schema": _TEXT} for name in headers
         }
+        if operation.name in _LINKS:
+            answers[status]["links"] = _links(*_LINKS[operation.name])
     for status in sorted({*_ALWAYS, *operation.refusals}):
         answers[status] = {"description": _REFUSALS[status], "content": _json("Refusal")}
         if status == 429:  # noqa: PLR2004 - RESOURCE_EXHAUSTED
@@ -155,6 +178,11 @@ def describe_answers(operation: Operation) -> dict[int | str, Schema]:
             "content": {"application/json": {"schema": either}},
         }
     return answers
+
+
+def _links(names: Sequence[str], parameters: Sequence[str]) -> Schema:
+    taken = {name: f"$response.body#/{name}" for name in parameters}
+    return {name: {"operationId": name, "parameters": taken} for name in names}
 
 
 def _in_path(operation: Operation) -> list[tuple[str, Schema]]:

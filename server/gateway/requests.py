@@ -73,15 +73,17 @@ def read_query(request: Request, *names: str) -> dict[str, str]:
     """Return the parameters of a query; those that are absent are empty.
 
     Raises:
-        InvalidFieldError: One is unknown, or is given twice.
+        InvalidFieldError: One is unknown, is given twice, or is empty.
     """
     given = request.query_params.multi_items()
     found = dict(given)
-    for name in found:
+    for name, value in found.items():
         if name not in names:
             raise InvalidFieldError(name, "is unknown")
         if [each for each, _ in given].count(name) > 1:
             raise InvalidFieldError(name, "is given twice")
+        if not value:
+            raise InvalidFieldError(name, "is empty")
     return {name: found.get(name, "") for name in names}
 
 

@@ -109,6 +109,11 @@ def _put_override_nb(state: Any, account_row: int, address: int) -> bool:
     override.max_position_size_ppm = change.max_position_size_ppm
     override.max_leverage_ppm = change.max_leverage_ppm
     override.risk_per_trade_ppm = change.risk_per_trade_ppm
+    override.max_order_value_micros = change.max_order_value_micros
+    override.max_order_microlots = change.max_order_microlots
+    override.max_long_microlots = change.max_long_microlots
+    override.max_short_microlots = change.max_short_microlots
+    override.restricted = change.restricted
     account.override_count += 1
     return True
 

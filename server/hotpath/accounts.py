@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from server.hotpath.breakers import close_cooled_breakers_nb, refresh_breakers_nb
+from server.hotpath.breakers import end_cool_offs_nb, refresh_breakers_nb
 from server.hotpath.jit import kernel
 from server.hotpath.memory import account_at, window_at
 
@@ -54,7 +54,9 @@ def roll_account_nb(state: Any, account_row: int, now_ns: int) -> None:
         account.consecutive_losses = 0
         changed = True
     if account.first_breaker != 0:
-        changed |= close_cooled_breakers_nb(state, account_row, now_ns)
+        if 0 < account.breaker_due_ns <= now_ns:
+            end_cool_offs_nb(state, account_row, now_ns)
+            changed = True
         if changed:
             refresh_breakers_nb(state, account_row, now_ns)
 

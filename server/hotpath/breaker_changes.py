@@ -6,9 +6,13 @@ from typing import Any, Final
 
 from server.hotpath.account_changes import find_account_nb
 from server.hotpath.accounts import roll_account_nb
-from server.hotpath.breakers import close_breaker_nb, refresh_breakers_nb
-from server.hotpath.intrinsics import address_reference
-from server.hotpath.jit import routine
+from server.hotpath.breakers import (
+    close_breaker_nb,
+    refresh_breakers_nb,
+    relink_breakers_nb,
+)
+from server.hotpath.intrinsics import address_of, address_reference, load_word
+from server.hotpath.jit import kernel, routine
 from server.hotpath.layout import CHANGE_BREAKER, CHANGE_BREAKER_RESET, ID_WORDS
 from server.hotpath.memory import account_at, breaker_at, breakers_of, words_at_nb
 from server.hotpath.table import find_nb, insert_nb, write_key_nb
@@ -16,6 +20,10 @@ from server.hotpath.table import find_nb, insert_nb, write_key_nb
 BREAKER_BYTES: Final = CHANGE_BREAKER.itemsize
 
 RESET_BYTES: Final = CHANGE_BREAKER_RESET.itemsize
+
+# Length, steps and constants stand together at the end, in the change as in the breaker.
+_PROGRAM_AT: Final[int] = CHANGE_BREAKER.fields["program_length"][1]  # type: ignore[index]
+_PROGRAM_WORDS: Final = (BREAKER_BYTES - _PROGRAM_AT) // 8
 
 breaker_change_at = address_reference(CHANGE_BREAKER)
 breaker_reset_at = address_reference(CHANGE_BREAKER_RESET)
@@ -48,6 +56,16 @@ def _leave_chain_nb(state: Any, row: int) -> None:
     breaker_at(state, before).next_breaker = after
 
 
+@kernel
+def _same_condition_nb(breaker: Any, change: Any) -> bool:
+    """Tell whether a change leaves what a breaker judges as it is, thresholds aside."""
+    same = breaker.condition == change.condition and breaker.over_request == change.over_request
+    own, other = address_of(breaker) + _PROGRAM_AT, address_of(change) + _PROGRAM_AT
+    for word in range(_PROGRAM_WORDS):
+        same &= load_word(own + 8 * word) == load_word(other + 8 * word)
+    return same
+
+
 @routine
 def put_breaker_nb(state: Any, address: int, deleted: bool, now_ns: int) -> bool:
     """Define a circuit breaker; a disabled or deleted one is closed.
@@ -62,6 +80,7 @@ def put_breaker_nb(state: Any, address: int, deleted: bool, now_ns: int) -> bool
             return True
         breaker_at(state, row).enabled = 0
         close_breaker_nb(state, row)
+        relink_breakers_nb(state, breaker_at(state, row).account_row)
         return True
     account_row = find_account_nb(state, change.account_id)
     if account_row == 0:
@@ -73,11 +92,16 @@ def put_breaker_nb(state: Any, address: int, deleted: bool, now_ns: int) -> bool
             return False
         close_breaker_nb(state, row)
     breaker = breaker_at(state, row)
-    if breaker.condition != change.condition:
+    if not _same_condition_nb(breaker, change):
         # Another condition starts afresh.
         close_breaker_nb(state, row)
+        breaker.trip_count = 0
+    if breaker.enabled == 0 and change.enabled != 0:
+        breaker.trip_count = 0
     if breaker.account_row not in (0, account_row):
+        left = breaker.account_row
         _leave_chain_nb(state, row)
+        relink_breakers_nb(state, left)
         breaker.account_row = 0
     write_key_nb(breakers_of(state), row, words, BREAKER_BYTES // 8)
     if breaker.account_row == 0:
@@ -99,6 +123,7 @@ def reset_breaker_nb(state: Any, address: int, now_ns: int) -> bool:
         return False
     breaker = breaker_at(state, row)
     if change.reset_at_ns > breaker.reset_at_ns:
+        roll_account_nb(state, breaker.account_row, now_ns)
         breaker.reset_at_ns = change.reset_at_ns
         breaker.trip_count = 0
         close_breaker_nb(state, row)

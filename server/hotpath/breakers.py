@@ -1,65 +1,34 @@
-"""Circuit breakers with built-in conditions.
+"""Circuit breakers over the state of an account: how they trip, cool, open half, close and lock.
 
-When they trip, when they close, and whom they concern.
-
-A condition over the account's state is judged when that state changes; only volatility is judged in
-the decision. A condition that cannot be judged counts as tripped.
+They are judged when that state changes, never in a decision, which only looks at those that are
+not closed (`account.first_active`) and at the time when the next one changes by itself
+(`account.breaker_due_ns`). Rules: docs/decision.md, section 14.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
+from server.hotpath.breaker_conditions import (
+    CONSECUTIVE_LOSSES,
+    holds_over_state_nb,
+    is_over_request_nb,
+)
+from server.hotpath.events import make_event_nb
 from server.hotpath.jit import i64, kernel, routine
-from server.hotpath.layout import BREAKER_EXCHANGES_MAX, BREAKER_SYMBOLS_MAX, SYMBOL_WORDS
-from server.hotpath.memory import account_at, breaker_at, instrument_at
-from server.hotpath.units import share_ppm_nb
+from server.hotpath.layout import SECOND_NS
+from server.hotpath.memory import account_at, breaker_at, engine_of
+from server.hotpath.programs import is_expression_nb
+from server.hotpath.variables import fill_state_variables_nb
 
-MAX_DRAWDOWN = 1
-DAILY_LOSS = 2
-WEEKLY_LOSS = 3
-MONTHLY_LOSS = 4
-CONSECUTIVE_LOSSES = 5
-VOLATILITY = 6
+CLOSED: Final = 1
+TRIPPED: Final = 2
+COOLING: Final = 3
+HALF_OPEN: Final = 4
+LOCKED: Final = 5
 
-ACTION_REDUCE_SIZE = 3
-ACTION_ALERT = 5
-
-CLOSED = 1
-TRIPPED = 2
-
-
-@kernel
-def _fell_more_nb(base_micros: int, equity_micros: int, threshold_ppm: int) -> bool:
-    if base_micros <= 0:
-        return True
-    fall = max(base_micros - equity_micros, i64(0))
-    return share_ppm_nb(fall, base_micros) > threshold_ppm
-
-
-@kernel
-def _condition_holds_nb(state: Any, breaker_row: int, account_row: int) -> bool:
-    breaker = breaker_at(state, breaker_row)
-    account = account_at(state, account_row)
-    equity = account.equity_micros
-    threshold = breaker.threshold
-    if breaker.condition == MAX_DRAWDOWN:
-        return _fell_more_nb(account.peak_micros, equity, threshold)
-    if breaker.condition == DAILY_LOSS:
-        return account.day_start_ns == 0 or _fell_more_nb(
-            account.day_base_micros, equity, threshold
-        )
-    if breaker.condition == WEEKLY_LOSS:
-        return account.week_start_ns == 0 or _fell_more_nb(
-            account.week_base_micros, equity, threshold
-        )
-    if breaker.condition == MONTHLY_LOSS:
-        return account.month_start_ns == 0 or _fell_more_nb(
-            account.month_base_micros, equity, threshold
-        )
-    if breaker.condition == CONSECUTIVE_LOSSES:
-        return account.consecutive_losses >= threshold
-    return breaker.condition != VOLATILITY
+EVENT_PAUSE_NS: Final = 60 * SECOND_NS
+"""A request may trip a breaker at every decision; only one trip in such a time is told."""
 
 
 @kernel
@@ -71,118 +40,171 @@ def close_breaker_nb(state: Any, row: int) -> None:
     breaker.closes_at_ns = 0
 
 
-@routine
-def refresh_breakers_nb(state: Any, account_row: int, now_ns: int) -> None:
-    """Judge every state condition of an account and trip or close its breakers."""
-    row = account_at(state, account_row).first_breaker
-    while row != 0:
-        breaker = breaker_at(state, row)
-        if breaker.enabled == 0:
-            close_breaker_nb(state, row)
-        elif _condition_holds_nb(state, row, account_row):
-            if breaker.state != TRIPPED:
-                breaker.state = TRIPPED
-                breaker.tripped_at_ns = now_ns
-                breaker.closes_at_ns = (
-                    now_ns + breaker.cooling_off_ns
-                    if breaker.condition == CONSECUTIVE_LOSSES
-                    else 0
-                )
-        elif breaker.state == TRIPPED and breaker.condition != CONSECUTIVE_LOSSES:
-            close_breaker_nb(state, row)
-        row = breaker.next_breaker
-
-
-@routine
-def close_won_breakers_nb(state: Any, account_row: int) -> None:
-    """Close the consecutive-loss breakers of an account that has just won or broken even."""
-    row = account_at(state, account_row).first_breaker
-    while row != 0:
-        if breaker_at(state, row).condition == CONSECUTIVE_LOSSES:
-            close_breaker_nb(state, row)
-        row = breaker_at(state, row).next_breaker
-
-
-@routine
-def close_cooled_breakers_nb(state: Any, account_row: int, now_ns: int) -> bool:
-    """Close the consecutive-loss breakers whose cool-off has ended, which also ends the count.
-
-    Tell whether any did.
-    """
-    account = account_at(state, account_row)
-    closed = False
-    row = account.first_breaker
-    while row != 0:
-        breaker = breaker_at(state, row)
-        if breaker.closes_at_ns > 0 and now_ns >= breaker.closes_at_ns:
-            close_breaker_nb(state, row)
-            account.consecutive_losses = 0
-            closed = True
-        row = breaker.next_breaker
-    return closed
+@kernel
+def open_half_nb(state: Any, row: int, now_ns: int) -> None:
+    """Let reduced risk through for a while, or close where no such while is set."""
+    breaker = breaker_at(state, row)
+    if breaker.half_open_ns > 0:
+        breaker.state = HALF_OPEN
+        breaker.closes_at_ns = now_ns + breaker.half_open_ns
+    else:
+        close_breaker_nb(state, row)
 
 
 @kernel
-def _lists_nb(names: Any, count: int, name: Any) -> bool:
-    for entry in range(count):
-        same = True
-        for word in range(SYMBOL_WORDS):
-            same &= names[entry * SYMBOL_WORDS + word] == name[word]
-        if same:
-            return True
-    return False
-
-
-@kernel
-def in_scope_nb(state: Any, breaker_row: int, instrument_row: int) -> bool:
-    """Tell whether an enabled breaker concerns an instrument.
-
-    One without an exchange is in every exchange's scope.
-    """
-    breaker = breaker_at(state, breaker_row)
-    instrument = instrument_at(state, instrument_row)
-    if breaker.enabled == 0:
-        return False
-    if breaker.symbol_count > 0 and not _lists_nb(
-        breaker.symbols, min(breaker.symbol_count, BREAKER_SYMBOLS_MAX), instrument.symbol
-    ):
-        return False
-    if breaker.exchange_count == 0:
-        return True
-    anywhere = True
-    for word in range(SYMBOL_WORDS):
-        anywhere &= instrument.exchange[word] == 0
-    return anywhere or _lists_nb(
-        breaker.exchanges, min(breaker.exchange_count, BREAKER_EXCHANGES_MAX), instrument.exchange
+def is_told_nb(breaker: Any, now_ns: int, over_request: bool) -> bool:
+    """Tell whether a trip now would count and make an event."""
+    return (
+        not over_request
+        or breaker.event_at_ns == 0
+        or now_ns - breaker.event_at_ns >= EVENT_PAUSE_NS
     )
 
 
 @kernel
-def denies_new_risk_nb(action: int) -> bool:
-    """Tell whether a tripped breaker with this action denies new risk.
-
-    Every one but ALERT and REDUCE_SIZE.
-    """
-    return action not in (ACTION_ALERT, ACTION_REDUCE_SIZE)
-
-
-@routine
-def volatility_needed_nb(state: Any, account_row: int, instrument_row: int) -> bool:
-    """Tell whether an enabled volatility breaker is in scope, so that a missing index must deny."""
-    row = account_at(state, account_row).first_breaker
-    while row != 0:
-        if breaker_at(state, row).condition == VOLATILITY and in_scope_nb(
-            state, row, instrument_row
-        ):
-            return True
-        row = breaker_at(state, row).next_breaker
-    return False
+def tripped_state_nb(breaker: Any, trip_count: int) -> int:
+    """Return the state that a breaker goes to by a trip of this number."""
+    locks = breaker.lock_after_trips > 0 and trip_count >= breaker.lock_after_trips
+    return i64(LOCKED) if locks else i64(TRIPPED)
 
 
 @kernel
-def is_tripped_nb(state: Any, breaker_row: int, volatility_micropoints: int) -> bool:
-    """Tell whether a breaker is tripped for a decision with this volatility (negative: unknown)."""
-    breaker = breaker_at(state, breaker_row)
-    if breaker.condition == VOLATILITY:
-        return volatility_micropoints > breaker.threshold
-    return breaker.state == TRIPPED
+def tripped_until_ns_nb(breaker: Any, to_state: int, now_ns: int, over_request: bool) -> int:
+    """Return until when a breaker that trips now stays so, 0: until something else changes."""
+    by_time = over_request or breaker.condition == CONSECUTIVE_LOSSES
+    if to_state == LOCKED or not by_time or breaker.cooling_off_ns <= 0:
+        return i64(0)
+    return now_ns + breaker.cooling_off_ns
+
+
+@routine
+def trip_breaker_nb(state: Any, row: int, now_ns: int, over_request: bool) -> None:
+    """Trip a breaker and make an event of it."""
+    breaker = breaker_at(state, row)
+    told = is_told_nb(breaker, now_ns, over_request)
+    if told:
+        breaker.trip_count += 1
+    breaker.state = tripped_state_nb(breaker, breaker.trip_count)
+    breaker.tripped_at_ns = now_ns
+    breaker.closes_at_ns = tripped_until_ns_nb(breaker, breaker.state, now_ns, over_request)
+    if told:
+        make_event_nb(state, row, now_ns, over_request)
+
+
+@kernel
+def _pass_time_nb(state: Any, row: int, now_ns: int) -> None:
+    """Do what has become due; consecutive losses cool at the roll."""
+    breaker = breaker_at(state, row)
+    if breaker.state == HALF_OPEN and now_ns >= breaker.closes_at_ns:
+        close_breaker_nb(state, row)
+    elif breaker.state == COOLING and now_ns >= breaker.closes_at_ns:
+        open_half_nb(state, row, now_ns)
+
+
+@kernel
+def _calm_down_nb(state: Any, row: int, now_ns: int) -> None:
+    """Begin to cool, since the condition holds no more."""
+    breaker = breaker_at(state, row)
+    cooled_at = breaker.tripped_at_ns + breaker.cooling_off_ns
+    if breaker.cooling_off_ns > 0 and now_ns < cooled_at:
+        breaker.state = COOLING
+        breaker.closes_at_ns = cooled_at
+    else:
+        open_half_nb(state, row, now_ns)
+
+
+@kernel
+def _judge_nb(state: Any, row: int, account_row: int, now_ns: int) -> None:
+    breaker = breaker_at(state, row)
+    if breaker.state == LOCKED:
+        return
+    _pass_time_nb(state, row, now_ns)
+    if holds_over_state_nb(state, row, account_row):
+        if breaker.state in (CLOSED, HALF_OPEN):
+            trip_breaker_nb(state, row, now_ns, False)
+        elif breaker.state == COOLING:
+            breaker.state = TRIPPED
+            breaker.closes_at_ns = 0
+    elif breaker.state == TRIPPED and breaker.condition != CONSECUTIVE_LOSSES:
+        _calm_down_nb(state, row, now_ns)
+
+
+@routine
+def refresh_breakers_nb(state: Any, account_row: int, now_ns: int) -> None:
+    """Judge every state condition of an account and move its breakers on."""
+    row = account_at(state, account_row).first_breaker
+    if row == 0:
+        return
+    filled = False
+    while row != 0:
+        breaker = breaker_at(state, row)
+        if breaker.enabled == 0:
+            close_breaker_nb(state, row)
+        elif not is_over_request_nb(breaker):
+            if not filled and is_expression_nb(breaker):
+                fill_state_variables_nb(state, account_row)
+                filled = True
+            _judge_nb(state, row, account_row, now_ns)
+        row = breaker.next_breaker
+    relink_breakers_nb(state, account_row)
+
+
+@routine
+def relink_breakers_nb(state: Any, account_row: int) -> None:
+    """Chain the breakers that decisions look at, in their order, and find when one is due."""
+    account = account_at(state, account_row)
+    account.first_judged = 0
+    account.first_active = 0
+    last_judged = i64(0)
+    last_active = i64(0)
+    due = i64(0)
+    row = account.first_breaker
+    while row != 0:
+        breaker = breaker_at(state, row)
+        breaker.next_judged = 0
+        breaker.next_active = 0
+        if breaker.enabled != 0 and is_over_request_nb(breaker):
+            if last_judged == 0:
+                account.first_judged = row
+            else:
+                breaker_at(state, last_judged).next_judged = row
+            last_judged = row
+        elif breaker.state != CLOSED:
+            if last_active == 0:
+                account.first_active = row
+            else:
+                breaker_at(state, last_active).next_active = row
+            last_active = row
+            closes_at = breaker.closes_at_ns
+            if closes_at > 0 and (due == 0 or closes_at < due):
+                due = closes_at
+        row = breaker.next_breaker
+    account.breaker_due_ns = due
+
+
+@routine
+def close_won_breakers_nb(state: Any, account_row: int) -> None:
+    """Half open what losses in a row have tripped: the account has won or broken even."""
+    row = account_at(state, account_row).first_breaker
+    while row != 0:
+        breaker = breaker_at(state, row)
+        if breaker.condition == CONSECUTIVE_LOSSES and breaker.state == TRIPPED:
+            open_half_nb(state, row, engine_of(state).now_ns)
+        row = breaker.next_breaker
+
+
+@routine
+def end_cool_offs_nb(state: Any, account_row: int, now_ns: int) -> None:
+    """Half open what losses in a row have tripped long enough ago, which also ends the count."""
+    account = account_at(state, account_row)
+    row = account.first_active
+    while row != 0:
+        breaker = breaker_at(state, row)
+        if (
+            breaker.condition == CONSECUTIVE_LOSSES
+            and breaker.state == TRIPPED
+            and 0 < breaker.closes_at_ns <= now_ns
+        ):
+            open_half_nb(state, row, now_ns)
+            account.consecutive_losses = 0
+        row = breaker.next_active

@@ -17,6 +17,7 @@ from server.hotpath.intrinsics import address_reference
 from server.hotpath.jit import i64, routine
 from server.hotpath.journal.appending import append_change_nb
 from server.hotpath.journal.entries import ENTRY_BYTES
+from server.hotpath.journal.event_entries import append_events_nb
 from server.hotpath.journal.segment_room import ROOM, make_room_nb
 from server.hotpath.ring import next_frame_bytes_nb, pop_nb, settle_nb
 from server.hotpath.ring_frame import FRAME, FRAME_BYTES
@@ -68,6 +69,7 @@ def drain_nb(state: Any, ring: Any, journal: Any, reading_ns: int, changes_max: 
         if not refused:
             apply_frame_nb(state, ring.popped, reading_ns)
             append_change_nb(state, journal, ring.popped, frame_bytes, reading_ns)
+            append_events_nb(state, journal)
             applied += 1
         settle_nb(ring, refused)
     return applied

@@ -30,24 +30,41 @@ _MULTIPLIER = i64(-4417276706812531889)
 _OTHER_MULTIPLIER = i64(-7070675565921424023)
 _FACTOR_STEP = i64(0x1B873593CC9E2D50)  # even: factors stay odd
 _OTHER_STEP = i64(0x38B34AE5A1E38B92)
+FOLD_BEGIN = (_SEED, ~_SEED, _MULTIPLIER, _OTHER_MULTIPLIER)
 
 
-@routine
-def digest_nb(state: Any, digest: np.ndarray) -> None:
-    """Write the 128-bit digest of the request (all before `explain`) into two words."""
-    words = words_at_nb(state.request, REQUEST_DIGEST_WORDS)
-    first = _SEED
-    second = ~_SEED
-    factor = _MULTIPLIER
-    other = _OTHER_MULTIPLIER
-    for position in range(REQUEST_DIGEST_WORDS):
+@kernel
+def fold_words_nb(address: int, count: int, sums: tuple[int, int, int, int]) -> Any:
+    """Fold `count` words at an address into a digest that begins with FOLD_BEGIN.
+
+    The first two of the returned numbers are the digest.
+    """
+    words = words_at_nb(address, count)
+    first, second, factor, other = sums
+    for position in range(count):
         word = words[position]
         first += (word ^ other) * factor
         second += (word ^ factor) * other
         factor += _FACTOR_STEP
         other += _OTHER_STEP
-    digest[0] = first
-    digest[1] = second
+    return first, second, factor, other
+
+
+@kernel
+def fold_word_nb(word: int, sums: tuple[int, int, int, int]) -> Any:
+    """Fold one word more into a digest."""
+    first, second, factor, other = sums
+    first += (word ^ other) * factor
+    second += (word ^ factor) * other
+    return first, second, factor + _FACTOR_STEP, other + _OTHER_STEP
+
+
+@routine
+def digest_nb(state: Any, digest: np.ndarray) -> None:
+    """Write the 128-bit digest of the request (all before `explain`) into two words."""
+    sums = fold_words_nb(state.request, REQUEST_DIGEST_WORDS, FOLD_BEGIN)
+    digest[0] = sums[0]
+    digest[1] = sums[1]
 
 
 @kernel

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from server.hotpath.breakers import volatility_needed_nb
+from server.hotpath.breaker_checks import volatility_needed_nb
 from server.hotpath.checks import check_nb, check_numbers_nb, note_nb
 from server.hotpath.clock import age_nb
 from server.hotpath.jit import i64, kernel

@@ -80,6 +80,15 @@ def _notional_cap_nb(state: Any, reason: int, limit_ppm: int, used_micros: int) 
 
 
 @kernel
+def steps_of_side_nb(state: Any) -> int:
+    """Return the lot steps that are open and held in the symbol on the order's side."""
+    work = work_of(state)
+    position = position_at(state, work.net_row)
+    held = position.held_buy_steps if work.direction > 0 else position.held_sell_steps
+    return max(add_nb(state, position.net_steps * work.direction, held), i64(0))
+
+
+@kernel
 def _position_cap_nb(state: Any, limit_ppm: int) -> None:
     """Cap the resulting position in the symbol.
 
@@ -90,9 +99,7 @@ def _position_cap_nb(state: Any, limit_ppm: int) -> None:
         decision.status[R_POSITION_SIZE] = S_NOT_APPLICABLE
         return
     instrument = instrument_at(state, work.instrument_row)
-    position = position_at(state, work.net_row)
-    held = position.held_buy_steps if work.direction > 0 else position.held_sell_steps
-    existing = max(add_nb(state, position.net_steps * work.direction, held), i64(0))
+    existing = steps_of_side_nb(state)
     equity = account_at(state, work.account_row).equity_micros
     per_lot = decision.notional_per_lot_micros
     allowed = steps_nb(

@@ -10,7 +10,7 @@ import math
 from typing import Any, Final
 
 from server.hotpath.intrinsics import address_reference
-from server.hotpath.jit import routine
+from server.hotpath.jit import kernel, routine
 from server.hotpath.layout import (
     CHANGE_CONVERSION_RATE,
     CHANGE_INSTRUMENT,
@@ -29,13 +29,18 @@ from server.hotpath.memory import (
     words_at_nb,
 )
 from server.hotpath.table import find_nb, insert_nb, write_key_nb
-from server.hotpath.units import OUT_OF_RANGE, volatility_micropoints_nb
+from server.hotpath.units import (
+    OUT_OF_RANGE,
+    quote_twice_ticks_nb,
+    volatility_micropoints_nb,
+)
 
 INSTRUMENT_BYTES: Final = CHANGE_INSTRUMENT.itemsize
 PROVIDER_BYTES: Final = CHANGE_PROVIDER.itemsize
 RATE_BYTES: Final = CHANGE_CONVERSION_RATE.itemsize
 MARKET_BYTES: Final = CHANGE_MARKET.itemsize
 
+instrument_change_at = address_reference(CHANGE_INSTRUMENT)
 market_change_at = address_reference(CHANGE_MARKET)
 rate_change_at = address_reference(CHANGE_CONVERSION_RATE)
 
@@ -48,6 +53,9 @@ def put_instrument_nb(state: Any, address: int, deleted: bool) -> bool:
     if row == 0:
         return False
     if not deleted:
+        if instrument_change_at(address).tick_size != instrument_at(state, row).tick_size:
+            # The collar's ticks are others now: its window begins anew.
+            instrument_at(state, row).collar_twice_ticks = 0
         write_key_nb(instruments_of(state), row, words, INSTRUMENT_BYTES // 8)
     instrument_at(state, row).alive = 0 if deleted else 1
     return True
@@ -108,6 +116,19 @@ def put_rates_nb(state: Any, rows_address: int, row_count: int, deleted: bool) -
     return known
 
 
+@kernel
+def _begin_collar_nb(instrument: Any) -> None:
+    """Let the collar's next window begin with the quote that has come, when it is time."""
+    over_ns = instrument.collar_start_ns + instrument.collar_window_ns
+    begun = instrument.collar_twice_ticks != 0
+    if instrument.collar_window_ns == 0 or (begun and instrument.quote_at_ns < over_ns):
+        return
+    twice = quote_twice_ticks_nb(instrument.bid, instrument.ask, instrument.tick_size)
+    if twice > 0:
+        instrument.collar_start_ns = instrument.quote_at_ns
+        instrument.collar_twice_ticks = twice
+
+
 @routine
 def put_market_nb(state: Any, address: int) -> bool:
     """Set what is stated of a symbol's regime, ATR, volatility and quote.
@@ -139,6 +160,7 @@ def put_market_nb(state: Any, address: int) -> bool:
         instrument.bid = change.bid
         instrument.ask = change.ask
         instrument.quote_at_ns = change.quote_at_ns
+        _begin_collar_nb(instrument)
     return True
 
 

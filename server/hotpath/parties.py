@@ -69,6 +69,7 @@ from server.hotpath.table import find_nb, prefetch_key_nb, prefetch_row_nb
 TRADING_REDUCING = 2
 TRADING_HALTED = 3
 CONFIGURATION_BYTES = CHANGE_RISK_CONFIGURATION.itemsize
+ORDER_LIMITS_OFFSET = CHANGE_RISK_CONFIGURATION.fields["max_order_value_micros"][1]  # type: ignore[index]
 
 
 @kernel
@@ -83,6 +84,8 @@ def prefetch_account_nb(state: Any) -> None:
     row = state.configurations + work.account_row * CONFIGURATION_BYTES
     for line in range(4):
         prefetch(row + 64 * line)
+    for line in range(2):
+        prefetch(row + ORDER_LIMITS_OFFSET + 64 * line)
     net_key_nb(state, work.account_row, work.instrument_row)
     prefetch_key_nb(positions_of(state), state.scratch, POSITION_KEY_WORDS)
     exposure_key_nb(state, work.account_row, work.instrument_row)
@@ -111,8 +114,22 @@ def find_parties_nb(state: Any) -> None:
 
 
 @kernel
+def _check_restart_nb(state: Any) -> None:
+    """Deny new risk while holds of before a restart, which nobody knows, may still be in use."""
+    work, decision, engine = work_of(state), decision_of(state), engine_of(state)
+    lifetime_ns = account_at(state, work.account_row).reservation_ttl_ns
+    decision.status[R_RESTARTED] = S_PASS
+    if engine.restarted != 0:
+        since = work.now_ns - engine.started_at_ns
+        check_numbers_nb(decision, R_RESTARTED, since >= lifetime_ns, lifetime_ns, since)
+
+
+@kernel
 def check_parties_nb(state: Any) -> bool:
-    """Deny unknown accounts, symbols, other exchanges; tell whether there is a size to find."""
+    """Deny unknown accounts, symbols, other exchanges, and new risk right behind a restart.
+
+    Tell whether there is a size to find.
+    """
     request, work, decision = request_of(state), work_of(state), decision_of(state)
     known = check_nb(decision, R_ACCOUNT_UNKNOWN, work.account_row != 0)
     known &= check_nb(decision, R_SYMBOL_UNKNOWN, work.instrument_row != 0)
@@ -126,24 +143,16 @@ def check_parties_nb(state: Any) -> bool:
         account = account_at(state, work.account_row)
         if account.equity_at_ns > 0:
             decision.equity_age_ns = age_nb(work.now_ns, account.equity_at_ns)
+    if known and request.reduce_only == 0:
+        _check_restart_nb(state)
     return known
 
 
 @kernel
 def check_account_nb(state: Any) -> None:
-    """Judge the account: restart, trading state, configuration, equity, windows, cool-off."""
-    work, decision, engine = work_of(state), decision_of(state), engine_of(state)
+    """Judge the account: trading state, configuration, equity, windows, cool-off."""
+    work, decision = work_of(state), decision_of(state)
     account = account_at(state, work.account_row)
-    decision.status[R_RESTARTED] = S_PASS
-    if engine.restarted != 0:
-        since = work.now_ns - engine.started_at_ns
-        check_numbers_nb(
-            decision,
-            R_RESTARTED,
-            since >= account.reservation_ttl_ns,
-            account.reservation_ttl_ns,
-            since,
-        )
     check_nb(decision, R_ACCOUNT_REDUCING, account.trading_state != TRADING_REDUCING)
     check_nb(decision, R_ACCOUNT_HALTED, account.trading_state != TRADING_HALTED)
     check_nb(decision, R_CONFIGURATION_MISSING, account.has_configuration != 0)

@@ -16,6 +16,7 @@ from server.hotpath.memory import (
     instrument_at,
     position_at,
     positions_of,
+    strategy_at,
 )
 from server.hotpath.table import find_nb, insert_nb, link_nb, rows_used_nb, write_key_nb
 from server.hotpath.units import DOWN, UP, add_latched_nb, add_nb, mul_div_nb, take_off_latched_nb
@@ -120,7 +121,7 @@ def make_exposure_nb(state: Any) -> int:
 
 
 @kernel
-def _give_up_nb(state: Any, row: int, part: int, whole: int) -> None:
+def _give_up_nb(state: Any, row: int, strategy_row: int, part: int, whole: int) -> None:
     """Take the share part/whole of risk and notional off a position that becomes smaller."""
     position = position_at(state, row)
     risk = mul_div_nb(state, position.open_risk_micros, part, whole, DOWN)
@@ -132,11 +133,20 @@ def _give_up_nb(state: Any, row: int, part: int, whole: int) -> None:
     account.open_notional_micros = take_off_latched_nb(account.open_notional_micros, notional)
     exposure = exposure_at(state, position.exposure_row)
     exposure.open_notional_micros = take_off_latched_nb(exposure.open_notional_micros, notional)
+    if strategy_row != 0:
+        # What it closes may have been opened by others.
+        strategy = strategy_at(state, strategy_row)
+        strategy.open_notional_micros = max(strategy.open_notional_micros - notional, 0)
 
 
 @kernel
 def _open_nb(
-    state: Any, row: int, exposure_row: int, risk_micros: int, notional_micros: int
+    state: Any,
+    row: int,
+    exposure_row: int,
+    strategy_row: int,
+    risk_micros: int,
+    notional_micros: int,
 ) -> None:
     """Add risk and notional to a position and the sums; a sum beyond int64 latches at its end."""
     position = position_at(state, row)
@@ -150,6 +160,10 @@ def _open_nb(
     account.open_notional_micros = add_latched_nb(account.open_notional_micros, notional_micros)
     exposure = exposure_at(state, position.exposure_row)
     exposure.open_notional_micros = add_latched_nb(exposure.open_notional_micros, notional_micros)
+    if strategy_row != 0:
+        strategy = strategy_at(state, strategy_row)
+        opened = add_latched_nb(strategy.open_notional_micros, notional_micros)
+        strategy.open_notional_micros = opened
 
 
 @routine
@@ -157,6 +171,7 @@ def move_position_nb(
     state: Any,
     row: int,
     exposure_row: int,
+    strategy_row: int,
     steps: int,
     price_ticks: int,
     risk_micros: int,
@@ -172,6 +187,7 @@ def move_position_nb(
         row: position row.
         exposure_row: exposure of its group; 0: this row carries no risk and no notional (the net
             row of a named one).
+        strategy_row: of the order that moves it; 0: none.
         steps: signed, not 0.
         price_ticks: execution price; ≤ 0: the average price of the row.
         risk_micros: of all steps, ≥ 0.
@@ -187,7 +203,7 @@ def move_position_nb(
         opening -= closing
         position.cost_ticks -= mul_div_nb(state, position.cost_ticks, closing, abs(net), DOWN)
         if exposure_row != 0:
-            _give_up_nb(state, row, closing, abs(net))
+            _give_up_nb(state, row, strategy_row, closing, abs(net))
     position.net_steps += steps
     if opening > 0:
         position.cost_ticks = add_nb(
@@ -198,6 +214,7 @@ def move_position_nb(
                 state,
                 row,
                 exposure_row,
+                strategy_row,
                 mul_div_nb(state, risk_micros, opening, abs(steps), UP),
                 mul_div_nb(state, notional_micros, opening, abs(steps), UP),
             )

@@ -61,6 +61,7 @@ def move_rows_nb(
     state: Any,
     account_row: int,
     instrument_row: int,
+    strategy_row: int,
     signed_steps: int,
     price: int,
     risk: int,
@@ -73,12 +74,13 @@ def move_rows_nb(
     row = make_position_nb(state)
     exposure_key_nb(state, account_row, instrument_row)
     exposure_row = make_exposure_nb(state)
-    move_position_nb(state, row, exposure_row, signed_steps, price, risk, notional)
+    move_position_nb(state, row, exposure_row, strategy_row, signed_steps, price, risk, notional)
     if named:
         net_key_nb(state, account_row, instrument_row)
         move_position_nb(
             state,
             make_position_nb(state),
+            i64(0),
             i64(0),
             signed_steps,
             price,

@@ -25,7 +25,8 @@ KIND_REJECT = 4
 KIND_CANCEL = 5
 KIND_EXPIRE = 6
 KIND_CLOSE = 7
-KIND_MAX = 7
+KIND_UNKNOWN = 8  # the router does not know what became of it: it may be in the market
+KIND_MAX = 8
 
 FIELD_ACCOUNT = 1
 FIELD_SYMBOL = 4

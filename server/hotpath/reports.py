@@ -67,6 +67,7 @@ from server.hotpath.report_rules import (
     KIND_FILL,
     KIND_PARTIAL_FILL,
     KIND_REJECT,
+    KIND_UNKNOWN,
     SIDE_BUY,
     SIDE_SELL,
     names_are_valid_nb,
@@ -188,7 +189,8 @@ def _apply_execution_nb(
     if row != 0 and not closing and order.is_exit == 0:
         for word in range(ID_WORDS):
             order.position_id[word] = state.scratch[2 + word]
-    move_rows_nb(state, account_row, instrument_row, signed, price, risk, notional)
+    strategy_row = order.strategy_row if row != 0 else i64(0)
+    move_rows_nb(state, account_row, instrument_row, strategy_row, signed, price, risk, notional)
 
 
 @routine
@@ -204,7 +206,7 @@ def _settle_hold_nb(state: Any, row: int) -> None:
     exited = kind == KIND_CLOSE and order.is_exit != 0
     if exited or kind in (KIND_FILL, KIND_REJECT, KIND_CANCEL, KIND_EXPIRE):
         release_nb(state, row)
-    elif kind in (KIND_ACK, KIND_PARTIAL_FILL) and order.state == RESERVATION_HELD:
+    elif kind in (KIND_ACK, KIND_PARTIAL_FILL, KIND_UNKNOWN) and order.state == RESERVATION_HELD:
         leave_wheel_nb(state, row)
         order.state = RESERVATION_WORKING
 

@@ -4,8 +4,8 @@ What a sized answer keeps busy until a report commits or releases it, or its lif
 
 A held row sits in three places: its own table (by decision id), a bucket of the timing wheel (while
 it may expire) and the list of its account. Its risk, notional and lots are part of the sums of
-account, exposure and position row. Closed rows stay findable for late reports until they are needed
-again, oldest first.
+account, exposure, strategy and position row. Closed rows stay findable for late reports until they
+are needed again, oldest first.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from server.hotpath.memory import (
     positions_of,
     reservation_at,
     reservations_of,
+    strategy_at,
 )
 from server.hotpath.rows import (
     RESERVATION_CLOSED,
@@ -57,6 +58,8 @@ def add_to_sums_nb(state: Any, row: int, sign: int) -> None:
     account.held_risk_micros += sign * held.risk_micros
     account.held_notional_micros += sign * held.notional_micros
     exposure_at(state, held.exposure_row).held_notional_micros += sign * held.notional_micros
+    if held.strategy_row != 0:
+        strategy_at(state, held.strategy_row).held_notional_micros += sign * held.notional_micros
     position = position_at(state, held.position_row)
     if held.side == SIDE_BUY:
         position.held_buy_steps += sign * held.left_steps

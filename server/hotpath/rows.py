@@ -119,7 +119,8 @@ BREAKER: Final = packed_dtype(
     ("trip_count", _I8),  # since a person enabled or reset it
     ("event_at_ns", _I8),  # of its newest event
     ("reset_at_ns", _I8),
-    ("judged_tripped", _I8),  # by the decision at hand
+    ("judged_state", _I8),  # by the decision at hand, as is the next one
+    ("next_open", _I8),  # not closed and in its scope
 )
 
 POSITION: Final = packed_dtype(
@@ -178,6 +179,7 @@ RESERVATION: Final = packed_dtype(
     ("made_at_ns", _I8),
     ("synced", _I8),  # sequence of the last sync that named it
     ("strategy_row", _I8),  # 0: none
+    ("content_row", _I8),  # of its content, as long as the call lasts that made it
 )
 
 IDEMPOTENCY: Final = packed_dtype(

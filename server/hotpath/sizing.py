@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from server.hotpath.breakers import ACTION_REDUCE_SIZE, in_scope_nb, is_tripped_nb
-from server.hotpath.checks import note_nb
-from server.hotpath.jit import i64, kernel, routine
+from server.hotpath.breaker_checks import reduce_by_breakers_nb
+from server.hotpath.jit import i64, kernel
 from server.hotpath.layout import (
     DEGRADED_PPM,
     HARD_CAP_PPM,
@@ -18,14 +17,13 @@ from server.hotpath.layout import (
 )
 from server.hotpath.memory import (
     account_at,
-    breaker_at,
     configuration_at,
     decision_of,
     instrument_at,
     override_at,
     work_of,
 )
-from server.hotpath.reasons import R_BREAKER_REDUCED_SIZE, R_FEED_DEGRADED, S_NOTE
+from server.hotpath.reasons import R_FEED_DEGRADED, S_NOTE
 from server.hotpath.units import DOWN, UP, add_nb, mul_div_nb, scale_nb, steps_nb
 
 _CALM_MICROPOINTS = 50 * MICROS
@@ -81,23 +79,6 @@ def notional_per_lot_nb(
     return max(mul_div_nb(state, quoted, rate_picos, PICOS, UP), i64(1))
 
 
-@routine
-def _reduced_by_breakers_nb(state: Any, money: int) -> int:
-    work, decision = work_of(state), decision_of(state)
-    row = account_at(state, work.account_row).first_breaker
-    while row != 0:
-        breaker = breaker_at(state, row)
-        if (
-            breaker.action == ACTION_REDUCE_SIZE
-            and in_scope_nb(state, row, work.instrument_row)
-            and is_tripped_nb(state, row, work.volatility_micropoints)
-        ):
-            money = scale_nb(state, money, breaker.multiplier_ppm)
-            note_nb(decision, R_BREAKER_REDUCED_SIZE)
-        row = breaker.next_breaker
-    return money
-
-
 @kernel
 def size_from_risk_nb(state: Any) -> None:
     """Set risk money, loss and notional per lot, and the lot steps that the risk money pays for."""
@@ -127,8 +108,7 @@ def size_from_risk_nb(state: Any) -> None:
     money = scale_nb(state, money, work.regime_ppm)
     if decision.status[R_FEED_DEGRADED] == S_NOTE:
         money = scale_nb(state, money, DEGRADED_PPM)
-    if account.first_breaker != 0:
-        money = _reduced_by_breakers_nb(state, money)
+    money = reduce_by_breakers_nb(state, money)
     decision.risk_money_micros = min(money, scale_nb(state, base, HARD_CAP_PPM))
     if work.rate_picos == 0:
         return

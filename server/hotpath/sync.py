@@ -51,6 +51,7 @@ from server.hotpath.reservations import (
 )
 from server.hotpath.rows import RESERVATION_HELD, RESERVATION_WORKING
 from server.hotpath.sizing import loss_per_lot_nb, notional_per_lot_nb
+from server.hotpath.strategies import bound_strategies_nb
 from server.hotpath.table import find_nb
 from server.hotpath.units import UP, cost_nb, lot_steps_nb, mul_div_nb
 
@@ -134,12 +135,13 @@ def _open_position_nb(state: Any, account_row: int, given: Any) -> None:
     exposure_row = make_exposure_nb(state)
     if row == 0 or exposure_row == 0:
         return
-    move_position_nb(state, row, exposure_row, direction * steps, price, risk, notional)
+    move_position_nb(state, row, exposure_row, i64(0), direction * steps, price, risk, notional)
     if given.position_id[0] != 0:
         net_key_nb(state, account_row, instrument_row)
         net_row = make_position_nb(state)
         if net_row != 0:
-            move_position_nb(state, net_row, i64(0), direction * steps, price, i64(0), i64(0))
+            zero = i64(0)
+            move_position_nb(state, net_row, zero, zero, direction * steps, price, zero, zero)
 
 
 @routine
@@ -189,7 +191,8 @@ def _keep_order_nb(state: Any, row: int, steps: int) -> None:
 def _sync_orders_nb(
     state: Any, account_row: int, as_of_ns: int, orders: Any, differences: Any, count: int
 ) -> int:
-    stamp = engine_of(state).sequence
+    # The number that this one takes when it is done.
+    stamp = engine_of(state).sequence + 1
     for index in range(orders.shape[0]):
         given = orders[index]
         order = find_order_nb(state, account_row, given.client_order_id)
@@ -253,7 +256,6 @@ def sync_nb(
     """
     now_ns = take_reading_nb(state, reading_ns)
     state.fault = 0
-    engine_of(state).sequence += 1
     roll_account_nb(state, account_row, now_ns)
     count = i64(0)
     if equity_micros != NOT_SET:
@@ -263,7 +265,9 @@ def sync_nb(
     _empty_positions_nb(state, account_row)
     for index in range(positions.shape[0]):
         _open_position_nb(state, account_row, positions[index])
+    bound_strategies_nb(state, account_row)
     count = _compare_positions_nb(state, account_row, differences, count)
     count = _sync_orders_nb(state, account_row, as_of_ns, orders, differences, count)
     refresh_breakers_nb(state, account_row, now_ns)
+    engine_of(state).sequence += 1
     return count

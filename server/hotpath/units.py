@@ -14,7 +14,7 @@ import numpy as np
 
 from server.hotpath.intrinsics import divide_product
 from server.hotpath.jit import i64, kernel
-from server.hotpath.layout import LOT_STEPS_MAX, PPM, PRICE_TICKS_MAX
+from server.hotpath.layout import LOT_STEPS_MAX, MICROS, PPM, PRICE_TICKS_MAX
 
 DOWN: Final = 0
 UP: Final = 1
@@ -156,6 +156,24 @@ def lot_steps_nb(lots: float, lot_mantissa: int, lot_scale: int) -> tuple[int, i
         return i64(OUT_OF_RANGE), i64(0)
     steps = i64(math.floor(scaled + GRID_TOLERANCE))
     return steps, i64(1 if scaled - np.float64(steps) > GRID_TOLERANCE else 0)
+
+
+@kernel
+def steps_of_microlots_nb(microlots: int, lot_mantissa: int, lot_scale: int) -> int:
+    """Return the lot steps of a limit in millionths of a lot, rounded down.
+
+    More than int64 holds are the most it holds.
+    """
+    return _saturating_nb(microlots, lot_scale, MICROS * lot_mantissa)
+
+
+@kernel
+def quote_twice_ticks_nb(bid: float, ask: float, tick_size: float) -> int:
+    """Return twice the middle of a quote, each side to the nearest tick; 0: one is out of range."""
+    low, high = np.rint(bid / tick_size), np.rint(ask / tick_size)
+    if not (1.0 <= low <= PRICE_TICKS_MAX and 1.0 <= high <= PRICE_TICKS_MAX):
+        return i64(0)
+    return i64(low) + i64(high)
 
 
 @kernel

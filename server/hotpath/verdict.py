@@ -41,6 +41,7 @@ from server.hotpath.reasons import (
 )
 from server.hotpath.records import KNOWN_HOLD
 from server.hotpath.reservations import add_to_sums_nb, free_rows_nb, hold_nb
+from server.hotpath.strategies import settle_strategy_nb
 from server.hotpath.table import rows_used_nb
 from server.hotpath.units import decimal_nb
 
@@ -177,6 +178,7 @@ def hold_decision_nb(state: Any) -> None:
     held.side = request.side
     held.left_steps = decision.lot_steps
     held.entry_ticks = work.entry_ticks
+    held.strategy_row = settle_strategy_nb(state)
     if is_exit:
         for word in range(ID_WORDS):
             held.position_id[word] = request.position_id[word]

@@ -17,8 +17,10 @@ from server.hotpath.journal.entries import (
     CALL_BYTES,
     CALL_KINDS,
     ENTRY_BYTES,
+    EVENT_KEPT,
     HEADER_BYTES,
     KIND_CHANGE,
+    KIND_EVENT,
     KIND_NAMES,
     KIND_START,
     READING,
@@ -336,6 +338,18 @@ def read_start(entry: Entry) -> np.void:
         raise _malformed(entry, "it is no start of an engine")
     start: np.void = np.frombuffer(entry.raw, START)[0]
     return start
+
+
+def read_event(entry: Entry) -> np.void:
+    """Return the EVENT_KEPT of an entry of KIND_EVENT.
+
+    Raises:
+        JournalCorruptError: It is none.
+    """
+    if entry.kind != KIND_EVENT or len(entry.raw) != ENTRY_BYTES + EVENT_KEPT.itemsize:
+        raise _malformed(entry, "it is no event of a breaker")
+    event: np.void = np.frombuffer(entry.raw, EVENT_KEPT, 1, ENTRY_BYTES)[0]
+    return event
 
 
 def _fill_words(size: int) -> int:

@@ -150,9 +150,10 @@ class Calendar:
             self._thread.join()
 
     def add_timezone(self, timezone: str) -> None:
-        """Tell the engine the windows of a time zone, unless it knows them; before its accounts.
+        """Tell the engine the windows of a time zone, unless it knows them; before what needs them.
 
-        An unknown name is logged once: its accounts are then denied for want of a window.
+        An unknown name is logged once: accounts in it, and instruments with trading hours in it,
+        are then denied for want of a window.
         """
         with self._lock:
             if timezone not in self._windows:
@@ -174,7 +175,7 @@ class Calendar:
         except (ZoneInfoNotFoundError, ValueError, OSError):
             if timezone not in self._unknown and len(self._unknown) < layout.PPM:
                 self._unknown.add(timezone)
-                log.warning("time zone %r is unknown: its accounts are denied", timezone)
+                log.warning("time zone %r is unknown: what needs its days is denied", timezone)
             return
         if window != self._windows.get(timezone) and self._put(change):
             self._windows[timezone] = window

@@ -27,7 +27,7 @@ from redis.exceptions import RedisError
 
 from riskgate.v1 import state_pb2
 from server import feed
-from server.hotpath.layout import CHANGE_ACCOUNT, CHANGE_HEARTBEAT, LAYOUT_VERSION, text
+from server.hotpath.layout import CHANGE_HEARTBEAT, CHANGE_ROWS, LAYOUT_VERSION, text
 from server.loaders.activation_change import KINDS as ACTIVATIONS
 from server.loaders.activation_change import read_activation
 from server.loaders.completeness import Completeness
@@ -53,9 +53,12 @@ _LATER_KINDS: Final = (
     *ACTIVATIONS,
 )
 _ACCOUNT: Final = state_pb2.CHANGE_KIND_ACCOUNT
+_INSTRUMENT: Final = state_pb2.CHANGE_KIND_INSTRUMENT
 _IDENTITY: Final = state_pb2.CHANGE_KIND_IDENTITY
 # What is kept beside the engine's own state and begins anew with each start.
-_NEEDED_ANYWAY: Final = (_ACCOUNT, _IDENTITY)
+_NEEDED_ANYWAY: Final = (_ACCOUNT, _INSTRUMENT, _IDENTITY)
+# Whose days the engine must know before it can use a row: the column with the time zone.
+_TIMEZONE_COLUMNS: Final = {_ACCOUNT: "timezone", _INSTRUMENT: "hours_timezone"}
 
 
 class OutOfStepError(Exception):
@@ -341,17 +344,18 @@ class RedisStateLoader:
             activation = read_activation(message, entry.change)
             self._receiver.activate(activation._replace(is_partial=is_partial, is_known=is_known))
             return
-        if message.kind == state_pb2.CHANGE_KIND_ACCOUNT and message.rows:
+        if message.kind in _TIMEZONE_COLUMNS and message.rows:
             # Also of a known one: the calendar begins anew with each start.
-            self._announce_timezone(message.rows)
+            self._announce_timezone(message)
         if message.kind == _IDENTITY:
             self._receiver.put_identity(message.key, message.rows)
         if not is_known and not self._receiver.put(entry.change, is_partial=is_partial):
             raise OutOfStepError("the engine is stopping")
 
-    def _announce_timezone(self, rows: bytes) -> None:
+    def _announce_timezone(self, message: state_pb2.StateChange) -> None:
+        row = np.frombuffer(message.rows, CHANGE_ROWS[message.kind])[0]
         try:
-            timezone = text(np.frombuffer(rows, CHANGE_ACCOUNT)[0]["timezone"])
+            timezone = text(row[_TIMEZONE_COLUMNS[message.kind]])
         except UnicodeDecodeError:
             return
         if timezone:

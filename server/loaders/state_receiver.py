@@ -18,7 +18,7 @@ class StateReceiver(Protocol):
         """Give the state its version after a load; False when the engine is stopping."""
 
     def add_timezone(self, timezone: str) -> None:
-        """Make the windows of a time zone known; called before the first account in it."""
+        """Make the windows of a time zone known; called before what first needs them."""
 
     def put_identity(self, uri: str, rows: bytes) -> None:
         """Let an identity's entry count, a serialised Identity; empty: it has none any more."""

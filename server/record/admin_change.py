@@ -11,17 +11,12 @@ from dataclasses import dataclass
 
 from riskgate.v1 import state_pb2
 from server.changes import state_change
+from server.note import Note
 from server.record.audit import UNCHANGED, AuditEntry, action_of, append
 from server.record.pool import Database, Pool, connection
 from server.security.caller import current_call
 
-
-@dataclass(frozen=True, slots=True)
-class Note:
-    """Who asked for a change, and why."""
-
-    actor: str = ""
-    reason: str = ""
+__all__ = ["AdminChange", "Note", "admin_change"]
 
 
 @dataclass(slots=True)

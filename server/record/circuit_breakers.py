@@ -12,7 +12,7 @@ from typing import Any, Final
 from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 
-from server.entities import CircuitBreaker
+from server.entities import BreakerProvider, CircuitBreaker
 from server.errors import AlreadyExistsError, ConflictError, NotFoundError
 from server.record import rows
 from server.record.pool import Database
@@ -20,17 +20,31 @@ from server.record.pool import Database
 _TABLE: Final = "circuit_breaker"
 _EVENTS: Final = "circuit_breaker_event"
 KIND: Final = "circuit breaker"
+_SCOPES: Final = ("symbols", "exchanges", "strategies")
+_PARAMETERS: Final = (
+    "threshold",
+    "multiplier",
+    "cooling_off_minutes",
+    "half_open_minutes",
+    "lock_after_trips",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class StoredBreaker:
-    """A breaker as it stands in the record; `version` counts its updates from 1."""
+    """A breaker as it stands in the record.
+
+    Attributes:
+        version: Counts its updates from 1.
+        reset_at: When a person reset it last; None: never.
+    """
 
     breaker_id: int
     breaker: CircuitBreaker
     version: int
     created_at: datetime
     updated_at: datetime
+    reset_at: datetime | None = None
 
 
 class CircuitBreakerRepository:
@@ -144,6 +158,17 @@ class CircuitBreakerRepository:
         """
         return await self._switch(database, breaker_id, enabled=False)
 
+    async def reset(self, database: Database, breaker_id: int, at: datetime) -> StoredBreaker:
+        """Note that a person resets a breaker; its definition and version stay.
+
+        Raises:
+            NotFoundError: there is none of this id.
+        """
+        row = await rows.update(database, _TABLE, {"breaker_id": breaker_id}, {"reset_at": at})
+        if row is None:
+            raise NotFoundError(KIND, str(breaker_id))
+        return _stored(row)
+
     async def log_event(
         self,
         database: Database,
@@ -189,11 +214,7 @@ class CircuitBreakerRepository:
     def to_dict(self, stored: StoredBreaker) -> dict[str, Any]:
         """Return the breaker in the field names of its origin; None in a scope means all."""
         breaker = stored.breaker
-        parameters: dict[str, Any] = {"threshold": breaker.threshold}
-        if breaker.multiplier is not None:
-            parameters["multiplier"] = breaker.multiplier
-        if breaker.cooling_off_minutes is not None:
-            parameters["cooling_off_minutes"] = breaker.cooling_off_minutes
+        parameters = {name: getattr(breaker, name) for name in _PARAMETERS}
         return {
             "id": stored.breaker_id,
             "name": breaker.name,
@@ -201,9 +222,12 @@ class CircuitBreakerRepository:
             "account_id": breaker.account_id,
             "condition": breaker.condition,
             "action": breaker.action,
-            "parameters": parameters,
+            "expression": breaker.expression or None,
+            "parameters": {name: value for name, value in parameters.items() if value is not None},
             "symbols": list(breaker.symbols) or None,
             "exchanges": list(breaker.exchanges) or None,
+            "providers": [asdict(each) for each in breaker.providers] or None,
+            "strategies": list(breaker.strategies) or None,
             "enabled": breaker.enabled,
             "created_at": stored.created_at,
             "updated_at": stored.updated_at,
@@ -233,21 +257,24 @@ class CircuitBreakerRepository:
 
 def _columns(breaker: CircuitBreaker) -> dict[str, Any]:
     values = asdict(breaker)
-    for scope in ("symbols", "exchanges"):
+    for scope in _SCOPES:
         values[scope] = list(values[scope]) or None
+    values["providers"] = Jsonb(values["providers"]) if values["providers"] else None
     return values
 
 
 def _stored(row: DictRow) -> StoredBreaker:
     values = dict(row)
-    for name in ("breaker_id", "version", "created_at", "updated_at"):
+    for name in ("breaker_id", "version", "created_at", "updated_at", "reset_at"):
         del values[name]
-    for scope in ("symbols", "exchanges"):
+    for scope in _SCOPES:
         values[scope] = tuple(values[scope] or ())
+    values["providers"] = tuple(BreakerProvider(**each) for each in values["providers"] or ())
     return StoredBreaker(
         row["breaker_id"],
         CircuitBreaker(**values),
         row["version"],
         row["created_at"],
         row["updated_at"],
+        row["reset_at"],
     )

@@ -8,29 +8,33 @@ from typing import Final
 
 from riskgate.v1 import state_pb2
 from server import feed
+from server.breaker_changes import breaker_reset_rows, breaker_rows
 from server.changes import (
     NO_DIGEST,
     NO_VERSION,
     account_rows,
-    breaker_rows,
     identity_rows,
     instrument_rows,
     model_rows,
     policy_rows,
     provider_rows,
     risk_configuration_rows,
+    strategy_rows,
 )
 from server.hotpath.layout import LAYOUT_VERSION
+from server.kill_rows import Target, kill_rows
 from server.policy import DEFAULT_POLICY, RISK_POLICY
 from server.record.admin_change import Note, admin_change
 from server.record.circuit_breakers import CircuitBreakerRepository
 from server.record.deployments import speaking
 from server.record.identities import IdentityRepository
+from server.record.kill_switches import KillSwitchRepository
 from server.record.policies import PolicyRepository
 from server.record.pool import Database, Pool
 from server.record.providers import ProviderRepository
 from server.record.reference import AccountRepository, InstrumentRepository
 from server.record.risk_configurations import RiskConfigurationRepository
+from server.record.strategies import StrategyRepository
 
 _PAGE: Final = 1_000
 _NOTE: Final = Note(reason="layout of the rows changed")
@@ -74,6 +78,10 @@ def _gone(kind: int, key: str) -> bytes:
     """Return the rows of an entity that is gone: none, but what speaks is never just missing."""
     if kind == state_pb2.CHANGE_KIND_MODEL:
         return model_rows(key, NO_DIGEST, NO_VERSION, 0)
+    if kind == state_pb2.CHANGE_KIND_STRATEGY:
+        return strategy_rows(*feed.split_strategy_key(key), None)
+    if kind == state_pb2.CHANGE_KIND_BREAKER_RESET:
+        return breaker_reset_rows(key, None)
     return policy_rows(DEFAULT_POLICY) if kind == state_pb2.CHANGE_KIND_POLICY else b""
 
 
@@ -103,6 +111,8 @@ async def _entities(database: Database) -> AsyncIterator[Encoded]:
         after = [entries[-1].uri]
     async for encoded in _limits(database):
         yield encoded
+    async for encoded in _kills(database):
+        yield encoded
 
 
 async def _limits(database: Database) -> AsyncIterator[Encoded]:
@@ -120,7 +130,25 @@ async def _limits(database: Database) -> AsyncIterator[Encoded]:
         for stored in page:
             key = str(stored.breaker_id)
             yield state_pb2.CHANGE_KIND_BREAKER, key, breaker_rows(stored.breaker, key)
+            if stored.reset_at is not None:
+                rows = breaker_reset_rows(key, stored.reset_at)
+                yield state_pb2.CHANGE_KIND_BREAKER_RESET, key, rows
         after = [page[-1].breaker.account_id, page[-1].breaker.name]
+    after, strategies = None, StrategyRepository()
+    while enabled := await strategies.page(database, after=after, limit=_PAGE):
+        for each_enabled in enabled:
+            key = feed.strategy_key(each_enabled.account_id, each_enabled.strategy_id)
+            yield state_pb2.CHANGE_KIND_STRATEGY, key, strategy_rows(*each_enabled)
+        after = [enabled[-1].account_id, enabled[-1].strategy_id]
+
+
+async def _kills(database: Database) -> AsyncIterator[Encoded]:
+    last: Target | None = None
+    switches = KillSwitchRepository()
+    while found := await switches.page(database, include_rearmed=True, after=last, limit=_PAGE):
+        for target, times in found:
+            yield state_pb2.CHANGE_KIND_KILL, target.key, kill_rows(target, times)
+        last = found[-1][0]
 
 
 async def _artifacts(

@@ -5,7 +5,7 @@ and percents. A configuration and its symbol rows are written in the caller's tr
 them or none.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -28,18 +28,39 @@ _SYMBOL_COLUMNS: Final = (
     "position_max_drawdown_fraction",
     "risk_per_trade_fraction",
     "override",
+    "max_order_value",
+    "max_order_lots",
+    "max_long_lots",
+    "max_short_lots",
+    "restricted",
+)
+_OF_THE_RECORD: Final = (
+    "id",
+    "version",
+    "created_at",
+    "updated_at",
+    "saved_breakers",
+    "breakers_saved_at",
 )
 KIND: Final = "risk configuration"
 
 
 @dataclass(frozen=True, slots=True)
 class StoredRiskConfiguration:
-    """A configuration as it stands in the record; `version` counts its updates from 1."""
+    """A configuration as it stands in the record.
+
+    Attributes:
+        version: Counts its updates from 1.
+        saved_breakers: The account's breakers when it was saved, as JSON values; None: it was not.
+        breakers_saved_at: When that was.
+    """
 
     configuration: RiskConfiguration
     version: int
     created_at: datetime
     updated_at: datetime
+    saved_breakers: Sequence[dict[str, Any]] | None = None
+    breakers_saved_at: datetime | None = None
 
 
 class RiskConfigurationRepository:
@@ -121,7 +142,7 @@ class RiskConfigurationRepository:
         *,
         expected_version: int | None = None,
     ) -> StoredRiskConfiguration:
-        """Replace a configuration and its symbol rows.
+        """Replace a configuration and its symbol rows; breakers saved with it are forgotten.
 
         Raises:
             NotFoundError: there is none of this id.
@@ -138,6 +159,7 @@ class RiskConfigurationRepository:
             )
         values = _columns(configuration)
         values |= {"version": version + 1, "updated_at": datetime.now(UTC)}
+        values |= {"saved_breakers": None, "breakers_saved_at": None}
         row = await rows.update(database, _TABLE, key, values)
         await database.execute(
             "DELETE FROM riskgate.symbol_risk_configuration WHERE risk_configuration_id = %s",
@@ -150,6 +172,28 @@ class RiskConfigurationRepository:
         """Remove a configuration with its symbol rows; False when there was none."""
         key = {"account_id": account_id, "config_id": config_id}
         return await rows.delete(database, _TABLE, key)
+
+    async def keep_breakers(
+        self,
+        database: Database,
+        config_id: str,
+        account_id: str,
+        breakers: Sequence[Mapping[str, Any]],
+    ) -> StoredRiskConfiguration:
+        """Keep breakers, as JSON values, with a configuration until it is updated.
+
+        Raises:
+            NotFoundError: there is none of this id.
+        """
+        key = {"account_id": account_id, "config_id": config_id}
+        values = {
+            "saved_breakers": Jsonb(list(breakers)),
+            "breakers_saved_at": datetime.now(UTC),
+        }
+        row = await rows.update(database, _TABLE, key, values)
+        if row is None:
+            raise NotFoundError(KIND, config_id)
+        return (await _with_symbols(database, [row]))[0]
 
     def to_dict(self, stored: StoredRiskConfiguration) -> dict[str, Any]:
         """Return the configuration in the field names and percents of its origin."""
@@ -211,7 +255,7 @@ async def _with_symbols(
 
 def _stored(row: DictRow, symbols: tuple[SymbolRiskConfiguration, ...]) -> StoredRiskConfiguration:
     values = dict(row)
-    for name in ("id", "version", "created_at", "updated_at"):
+    for name in _OF_THE_RECORD:
         del values[name]
     values["market_regime_thresholds"] = {
         name: RegimeThreshold(multiplier=Decimal(rule["multiplier"]), block=rule["block"])
@@ -219,5 +263,5 @@ def _stored(row: DictRow, symbols: tuple[SymbolRiskConfiguration, ...]) -> Store
     }
     configuration = RiskConfiguration(**values, symbol_configs=symbols)
     return StoredRiskConfiguration(
-        configuration, row["version"], row["created_at"], row["updated_at"]
+        configuration, *(row[name] for name in _OF_THE_RECORD if name != "id")
     )

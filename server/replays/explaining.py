@@ -10,9 +10,11 @@ from server.commands.message_view import view_message
 from server.engine import Engine
 from server.errors import NotFoundError
 from server.hotpath.journal.entries import (
+    KIND_ACKNOWLEDGE,
     KIND_BATCH,
     KIND_CLOCK,
     KIND_DECIDE,
+    KIND_EVENT,
     KIND_NAMES,
     KIND_START,
     KIND_STREAM,
@@ -33,6 +35,7 @@ from server.services.refusal import Refusal
 from server.snapshots.index import rows_used
 
 _KINDS: Final = (KIND_DECIDE, KIND_BATCH, KIND_STREAM)
+_WITHOUT_NUMBER: Final = (KIND_START, KIND_CLOCK, KIND_ACKNOWLEDGE, KIND_EVENT)
 
 
 class Explanation(NamedTuple):
@@ -166,7 +169,7 @@ class _Watch:
 
 def _read_decision_call(entry: Entry, decision_id: int, epoch: int | None) -> Call:
     call = read_call(entry) if entry.kind in _KINDS else None
-    events = len(call.readings) if call else int(entry.kind not in (KIND_START, KIND_CLOCK))
+    events = len(call.readings) if call else int(entry.kind not in _WITHOUT_NUMBER)
     if decision_id <= entry.sequence - events:
         raise NotFoundError("decision", f"{decision_id}: the journal begins behind it")
     if call is None:

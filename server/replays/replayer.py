@@ -18,6 +18,7 @@ from server.errors import JournalCorruptError, JournalTrimmedError, OtherRelease
 from server.hotpath.journal.entries import (
     CALL,
     CALL_BYTES,
+    CALL_KINDS,
     ENTRY_BYTES,
     HEADER_BYTES,
     KIND_NAMES,
@@ -308,7 +309,7 @@ class Replayer:
         mark = self._record[0].copy()
         self._skip_to(self.next_number - 1)
         call = self._memory[self._offset : self._offset + CALL_BYTES].view(CALL)[0]
-        is_call = KIND_NAMES[int(call["kind"])] not in ("change", "clock")
+        is_call = int(call["kind"]) in CALL_KINDS
         was = self._parts_of(call)[1] if is_call else b""
         now = self.answer_of_last() if is_call else b""
         self._record[0] = mark

@@ -10,7 +10,7 @@ from server.hotpath.layout import SYMBOL_WORDS, text
 _TEXTS: Final = frozenset({
     "account_id", "provider_id", "symbol", "exchange", "correlation_group", "timezone",
     "breaker_id", "name", "regime", "position_id", "currency", "base_currency", "quote_currency",
-    "from_currency", "to_currency",
+    "from_currency", "to_currency", "strategy_id", "hours_timezone",
 })  # fmt: skip
 _NAME_LISTS: Final = frozenset({"regime_names", "symbols", "exchanges"})
 

@@ -20,10 +20,12 @@ from riskgate.v1.decision_pb2 import (
 from server.errors import RiskgateError
 from server.hotpath.change_kinds import EQUITY
 from server.hotpath.journal.entries import (
+    KIND_ACKNOWLEDGE,
     KIND_BATCH,
     KIND_CHANGE,
     KIND_CLOCK,
     KIND_DECIDE,
+    KIND_EVENT,
     KIND_REPORT,
     KIND_START,
     KIND_STREAM,
@@ -90,6 +92,9 @@ class Simulation:
             KIND_STREAM: self._decide,
             KIND_REPORT: self._report,
             KIND_SYNC: self._sync,
+            # What a router did about a trip that may not have happened here counts no more.
+            KIND_ACKNOWLEDGE: lambda entry: self.engine.tick(entry.reading_ns),
+            KIND_EVENT: lambda _: None,
         }
         substitution.apply_waiting(self.engine)
 

@@ -14,6 +14,7 @@ from google.protobuf.json_format import ParseDict
 
 from riskgate.v1 import breaker_pb2, provider_pb2, reference_pb2, risk_config_pb2
 from server import changes
+from server.breaker_changes import breaker_rows
 from server.commands.apply_file import (
     AccountEntry,
     ApplyFile,
@@ -22,6 +23,7 @@ from server.commands.apply_file import (
     RiskConfigurationEntry,
 )
 from server.forms.breaker import read_breaker
+from server.forms.plain_values import read_plain
 from server.forms.provider import read_provider
 from server.forms.reference import read_account, read_instrument
 from server.forms.risk_configuration import read_risk_configuration
@@ -180,16 +182,11 @@ def _replace_provider(entry: ProviderEntry, path: str) -> Replacement:
 
 
 def _replace_breaker(entry: BreakerEntry, path: str) -> Replacement:
-    action = "CLOSE" if entry.action == "close_position" else entry.action.upper()
-    plain = _plain(
-        entry,
-        condition=f"BREAKER_CONDITION_{entry.condition.upper()}",
-        action=f"BREAKER_ACTION_{action}",
-    )
-    breaker = read_breaker(ParseDict(plain, breaker_pb2.CircuitBreaker()), path)
+    message = read_plain(breaker_pb2.CircuitBreaker(), entry.model_dump())
+    breaker = read_breaker(message, path)
     name = f"breaker {entry.name} of {entry.account_id}"
     # An id that no breaker of the record has: those are numbers.
-    return _replace(BREAKER, name, changes.breaker_rows(breaker, f"simulated {entry.name}"[:64]))
+    return _replace(BREAKER, name, breaker_rows(breaker, f"simulated {entry.name}"[:64]))
 
 
 def _plain(entry: Any, **other: Any) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from server.statement_errors import (
     StatementUnknownSignerError,
 )
 
-Kind = Literal["release", "activation", "rollback", "trust", "head", "checkpoint"]
+Kind = Literal["release", "activation", "rollback", "trust", "head", "checkpoint", "controls"]
 AnyStatement = TypeVar("AnyStatement", bound=BaseModel)
 
 STATEMENT_BYTES_MAX: Final = 1 << 20

@@ -1,19 +1,26 @@
 """BreakerService: definitions of circuit breakers and the record of their trips."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 from riskgate.v1 import breaker_pb2 as pb
 from riskgate.v1 import breaker_pb2_grpc, state_pb2
-from server.changes import breaker_rows
+from server.breaker_changes import breaker_reset_rows, breaker_rows
 from server.errors import NotFoundError, PreconditionError
 from server.forms import fields
-from server.forms.breaker import read_breaker, read_breaker_id, write_breaker, write_event
-from server.record.admin_change import AdminChange, admin_change
-from server.record.circuit_breakers import KIND, CircuitBreakerRepository, StoredBreaker
+from server.forms.breaker import (
+    read_breaker,
+    read_breaker_id,
+    read_event,
+    write_breaker,
+    write_event,
+)
+from server.record.admin_change import AdminChange
+from server.record.circuit_breakers import KIND, StoredBreaker
 from server.record.paging import decode_token, encode_token, page_size
-from server.record.pool import connection
-from server.record.reference import AccountRepository
+from server.record.repositories import Repositories
 from server.security.caller import current_call
+from server.services.dry_run import read_dry_run
 from server.services.writing import UNCHANGED, UPDATED, Parts
 from server.trust_errors import ObjectDeniedError
 
@@ -21,17 +28,19 @@ from server.trust_errors import ObjectDeniedError
 class BreakerService(breaker_pb2_grpc.BreakerServiceServicer):
     """Circuit breakers; see protos/riskgate/v1/breaker.proto."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, repositories: Repositories | None = None) -> None:
+        repositories = repositories or Repositories()
         self._parts = parts
-        self._breakers = CircuitBreakerRepository()
-        self._accounts = AccountRepository()
+        self._breakers = repositories.breakers
+        self._accounts = repositories.accounts
+        self._decisions = repositories.decisions
 
     async def CreateBreaker(
         self, request: pb.CreateBreakerRequest, context: Any
     ) -> pb.CreateBreakerResponse:
         """Store a new breaker."""
         breaker = read_breaker(fields.require(request, "breaker"))
-        async with admin_change(self._parts.pool, fields.note(request)) as change:
+        async with self._parts.change(fields.note(request)) as change:
             if await self._accounts.get(change.database, breaker.account_id) is None:
                 raise PreconditionError(f"account {breaker.account_id} is not on record")
             stored = await self._breakers.create(change.database, breaker)
@@ -48,7 +57,7 @@ class BreakerService(breaker_pb2_grpc.BreakerServiceServicer):
         breaker = read_breaker(message)
         expected = request.expected_version if request.HasField("expected_version") else None
         outcome = UNCHANGED
-        async with admin_change(self._parts.pool, fields.note(request)) as change:
+        async with self._parts.change(fields.note(request)) as change:
             old = await self._require(change, breaker_id)
             stored = old
             if old.breaker.account_id != breaker.account_id:
@@ -69,7 +78,7 @@ class BreakerService(breaker_pb2_grpc.BreakerServiceServicer):
     ) -> pb.DeleteBreakerResponse:
         """Remove a breaker with its events."""
         breaker_id = read_breaker_id(request.breaker_id)
-        async with admin_change(self._parts.pool, fields.note(request)) as change:
+        async with self._parts.change(fields.note(request)) as change:
             old = await self._require(change, breaker_id)
             await self._breakers.delete(change.database, breaker_id)
             await change.publish(state_pb2.CHANGE_KIND_BREAKER, str(breaker_id), b"")
@@ -86,7 +95,7 @@ class BreakerService(breaker_pb2_grpc.BreakerServiceServicer):
         would tell which ids are taken.
         """
         caller = current_call().caller
-        async with connection(self._parts.pool) as database:
+        async with self._parts.reading() as database:
             if request.breaker_id:
                 breaker_id = read_breaker_id(request.breaker_id)
                 stored = await self._breakers.get_by_id(database, breaker_id)
@@ -108,7 +117,7 @@ class BreakerService(breaker_pb2_grpc.BreakerServiceServicer):
         """Return a page of the breakers of accounts that the caller may use."""
         limit = page_size(request.page_size)
         after = decode_token(request.page_token, 2)
-        async with connection(self._parts.pool) as database:
+        async with self._parts.reading() as database:
             found = await self._breakers.page(
                 database,
                 account_id=request.account_id,
@@ -144,6 +153,52 @@ class BreakerService(breaker_pb2_grpc.BreakerServiceServicer):
             state_version=version,
         )
 
+    async def ResetBreaker(
+        self, request: pb.ResetBreakerRequest, context: Any
+    ) -> pb.ResetBreakerResponse:
+        """Close a breaker and forget its trips; its definition stays."""
+        breaker_id = read_breaker_id(request.breaker_id)
+        async with self._parts.change(fields.note(request)) as change:
+            old = await self._require(change, breaker_id)
+            now = datetime.now(UTC)
+            stored = await self._breakers.reset(change.database, breaker_id, now)
+            key = str(breaker_id)
+            rows = breaker_reset_rows(key, now)
+            await change.publish(state_pb2.CHANGE_KIND_BREAKER_RESET, key, rows)
+            before, after = (
+                {**self._breakers.to_dict(each), "reset_at": each.reset_at}
+                for each in (old, stored)
+            )
+            await change.audit("reset", "circuit_breaker", key, old=before, new=after)
+        self._parts.publisher.wake()
+        return pb.ResetBreakerResponse(breaker=write_breaker(stored), state_version=change.version)
+
+    async def TestBreaker(
+        self, request: pb.TestBreakerRequest, context: Any
+    ) -> pb.TestBreakerResponse:
+        """Ask of the account's recorded decisions whether a breaker would have tripped."""
+        dry_run = read_dry_run(request)
+        async with self._parts.reading() as database:
+            if await self._accounts.get(database, dry_run.account_id) is None:
+                raise PreconditionError(f"account {dry_run.account_id} is not on record")
+            recorded = await self._decisions.newest(
+                database, dry_run.account_id, dry_run.decision_count
+            )
+        return dry_run.judge(recorded)
+
+    async def LogBreakerEvent(
+        self, request: pb.LogBreakerEventRequest, context: Any
+    ) -> pb.LogBreakerEventResponse:
+        """Add a trip that no engine reports."""
+        breaker_id = read_breaker_id(request.breaker_id)
+        async with self._parts.change(fields.note(request)) as change:
+            stored = await self._require(change, breaker_id)
+            told = read_event(request, stored.breaker)
+            event = await self._breakers.log_event(change.database, breaker_id, **told)
+            shown = self._breakers.event_to_dict(event)
+            await change.audit("log", "circuit_breaker_event", str(event["event_id"]), new=shown)
+        return pb.LogBreakerEventResponse(event=write_event(event))
+
     async def ListBreakerEvents(
         self, request: pb.ListBreakerEventsRequest, context: Any
     ) -> pb.ListBreakerEventsResponse:
@@ -151,7 +206,7 @@ class BreakerService(breaker_pb2_grpc.BreakerServiceServicer):
         limit = page_size(request.page_size)
         before = decode_token(request.page_token, 1)
         breaker_id = read_breaker_id(request.breaker_id) if request.breaker_id else None
-        async with connection(self._parts.pool) as database:
+        async with self._parts.reading() as database:
             events = await self._breakers.get_events(
                 database,
                 breaker_id,
@@ -169,7 +224,7 @@ class BreakerService(breaker_pb2_grpc.BreakerServiceServicer):
         self, request: pb.EnableBreakerRequest | pb.DisableBreakerRequest, *, enabled: bool
     ) -> tuple[StoredBreaker, bool, int]:
         breaker_id = read_breaker_id(request.breaker_id)
-        async with admin_change(self._parts.pool, fields.note(request)) as change:
+        async with self._parts.change(fields.note(request)) as change:
             old = await self._require(change, breaker_id)
             switch = self._breakers.enable if enabled else self._breakers.disable
             stored = await switch(change.database, breaker_id)

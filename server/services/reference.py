@@ -7,12 +7,13 @@ from riskgate.v1 import reference_pb2 as pb
 from riskgate.v1 import reference_pb2_grpc, state_pb2
 from server import feed
 from server.changes import account_rows, instrument_rows
-from server.errors import NotFoundError
+from server.entities import Instrument
+from server.errors import NotFoundError, PreconditionError
 from server.forms import fields
 from server.forms.reference import read_account, read_instrument, write_account, write_instrument
-from server.record.admin_change import admin_change
+from server.record.admin_change import AdminChange
+from server.record.decisions import DecisionRepository
 from server.record.paging import decode_token, encode_token, page_size
-from server.record.pool import connection
 from server.record.reference import AccountRepository, InstrumentRepository
 from server.security.caller import current_call
 from server.services.writing import CREATED, UNCHANGED, UPDATED, Parts, outcome_word
@@ -25,6 +26,7 @@ class ReferenceService(reference_pb2_grpc.ReferenceServiceServicer):
         self._parts = parts
         self._instruments = InstrumentRepository()
         self._accounts = AccountRepository()
+        self._decisions = DecisionRepository()
 
     async def PutInstrument(
         self, request: pb.PutInstrumentRequest, context: Any
@@ -34,12 +36,14 @@ class ReferenceService(reference_pb2_grpc.ReferenceServiceServicer):
         with fields.inside("instrument"):
             rows = instrument_rows(instrument)
         key = instrument.symbol
-        async with admin_change(self._parts.pool, fields.note(request)) as change:
+        async with self._parts.change(fields.note(request)) as change:
             old = await self._instruments.get(change.database, key)
             outcome = CREATED if old is None else UPDATED
             if old == instrument:
                 outcome = UNCHANGED
             else:
+                if old is not None:
+                    await self._require_same_steps(change, old, instrument)
                 await self._instruments.put(change.database, instrument)
                 await change.publish(state_pb2.CHANGE_KIND_INSTRUMENT, key, rows)
                 action = outcome_word(outcome)
@@ -51,12 +55,29 @@ class ReferenceService(reference_pb2_grpc.ReferenceServiceServicer):
             state_version=change.version,
         )
 
+    async def _require_same_steps(
+        self, change: AdminChange, old: Instrument, new: Instrument
+    ) -> None:
+        """Do nothing where ticks and lots count as before, or nobody is known to hold any.
+
+        Engines count positions in lot steps and their cost in ticks.
+
+        Raises:
+            PreconditionError: An account has a position or an order in it.
+        """
+        if (old.tick_size, old.lot_step) == (new.tick_size, new.lot_step):
+            return
+        account_id = await self._decisions.find_open(change.database, new.symbol)
+        if account_id is not None:
+            problem = f"{new.symbol} is open in account {account_id}: tick_size and lot_step stay"
+            raise PreconditionError(problem)
+
     async def GetInstrument(
         self, request: pb.GetInstrumentRequest, context: Any
     ) -> pb.GetInstrumentResponse:
         """Return one instrument."""
         symbol = fields.symbol(request.symbol)
-        async with connection(self._parts.pool) as database:
+        async with self._parts.reading() as database:
             instrument = await self._instruments.get(database, symbol)
         if instrument is None:
             raise NotFoundError("instrument", symbol)
@@ -68,7 +89,7 @@ class ReferenceService(reference_pb2_grpc.ReferenceServiceServicer):
         """Return a page of instruments."""
         limit = page_size(request.page_size)
         after = decode_token(request.page_token, 1)
-        async with connection(self._parts.pool) as database:
+        async with self._parts.reading() as database:
             found = await self._instruments.page(database, after=after, limit=limit)
         return pb.ListInstrumentsResponse(
             instruments=map(write_instrument, found),
@@ -80,7 +101,7 @@ class ReferenceService(reference_pb2_grpc.ReferenceServiceServicer):
     ) -> pb.DeleteInstrumentResponse:
         """Remove an instrument with its kept market context."""
         symbol = fields.symbol(request.symbol)
-        async with admin_change(self._parts.pool, fields.note(request)) as change:
+        async with self._parts.change(fields.note(request)) as change:
             old = await self._instruments.get(change.database, symbol)
             if not await self._instruments.delete(change.database, symbol):
                 raise NotFoundError("instrument", symbol)
@@ -95,7 +116,7 @@ class ReferenceService(reference_pb2_grpc.ReferenceServiceServicer):
         """Create or replace an account; its equity mark stays unless the request brings another."""
         message = fields.require(request, "account")
         key = fields.identifier(message.account_id, "account.account_id")
-        async with admin_change(self._parts.pool, fields.note(request)) as change:
+        async with self._parts.change(fields.note(request)) as change:
             old = await self._accounts.get(change.database, key)
             account = read_account(message, old, datetime.now(UTC))
             outcome = CREATED if old is None else UPDATED
@@ -118,7 +139,7 @@ class ReferenceService(reference_pb2_grpc.ReferenceServiceServicer):
     ) -> pb.GetAccountResponse:
         """Return one account as people described it; its running equity lives in the engine."""
         account_id = fields.identifier(request.account_id, "account_id")
-        async with connection(self._parts.pool) as database:
+        async with self._parts.reading() as database:
             account = await self._accounts.get(database, account_id)
         if account is None:
             raise NotFoundError("account", account_id)
@@ -130,7 +151,7 @@ class ReferenceService(reference_pb2_grpc.ReferenceServiceServicer):
         """Return a page of the accounts that the caller may use."""
         limit = page_size(request.page_size)
         after = decode_token(request.page_token, 1)
-        async with connection(self._parts.pool) as database:
+        async with self._parts.reading() as database:
             found = await self._accounts.page(
                 database, after=after, limit=limit, among=current_call().caller.accounts
             )
@@ -144,7 +165,7 @@ class ReferenceService(reference_pb2_grpc.ReferenceServiceServicer):
     ) -> pb.DeleteAccountResponse:
         """Remove an account that nothing refers to."""
         account_id = fields.identifier(request.account_id, "account_id")
-        async with admin_change(self._parts.pool, fields.note(request)) as change:
+        async with self._parts.change(fields.note(request)) as change:
             old = await self._accounts.get(change.database, account_id)
             if not await self._accounts.delete(change.database, account_id):
                 raise NotFoundError("account", account_id)

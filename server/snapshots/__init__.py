@@ -67,7 +67,7 @@ def describe_state(
 def capacity_of(state: State) -> Capacity:
     """Return the capacity that a state was made with."""
     rows = {name: len(getattr(state, name).rows) - 1 for name in TABLES if name != "reports"}
-    return Capacity(**rows, answer_bytes=len(state.answers))
+    return Capacity(**rows, answer_bytes=len(state.answers), events=len(state.events) - 1)
 
 
 def save_snapshot(folder: Path, state: State, meta: SnapshotMeta) -> Path:
@@ -113,7 +113,7 @@ def load_snapshot(path: Path, state: State) -> SnapshotMeta:
             detail=f"riskgate {meta.release}",
         )
     check_fresh(state)
-    check_contents(path, arrays, state)
+    check_contents(path, arrays, state, meta.capacity)
     fill_state(state, arrays, meta.capacity)
     return meta
 

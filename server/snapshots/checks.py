@@ -26,14 +26,25 @@ def check_fresh(state: State) -> None:
         BrokenInvariantError: Something was applied to it or decided in it.
     """
     engine = state.engine[0]
-    counters = ("sequence", "reservation_fresh", "idempotency_oldest", "report_oldest")
+    counters = (
+        "sequence", "reservation_fresh", "idempotency_oldest", "report_oldest", "content_oldest",
+        "event_count",
+    )  # fmt: skip
     used = [name for name in TABLES if rows_used(getattr(state, name).rows)]
     if used or any(engine[name] for name in (*counters, "answer_used")):
         raise BrokenInvariantError("a snapshot is loaded into a fresh engine only")
 
 
-def check_contents(path: Path, arrays: Mapping[str, Array], state: State) -> None:
+def check_contents(
+    path: Path, arrays: Mapping[str, Array], state: State, capacity: Mapping[str, int]
+) -> None:
     """Refuse arrays that do not fit a state.
+
+    Args:
+        path: For the errors.
+        arrays: By name.
+        state: Still empty.
+        capacity: Of the state that they were saved from.
 
     Raises:
         SnapshotLayoutError: Names the table or column that is gone or shaped otherwise.
@@ -46,6 +57,7 @@ def check_contents(path: Path, arrays: Mapping[str, Array], state: State) -> Non
             raise SnapshotLayoutError(f"{path}: there is no table {name} any more", detail=name)
         _check_columns(path, name, array.dtype, parts[name].dtype)
     _check_counters(path, arrays)
+    _check_events(path, arrays, capacity.get("events", 0))
     for name in (name for name in (*TABLES, "answers") if name in arrays):
         # Row 0 is not counted, and of a ring not saved; answers are bytes.
         room = len(parts[name]) - (1 if name in TABLES else 0)
@@ -78,7 +90,8 @@ def _key_of(name: str, dtype: np.dtype[Any]) -> list[str]:
 
 def _check_counters(path: Path, arrays: Mapping[str, Array]) -> None:
     """Refuse counters that would lead out of the rows that were saved."""
-    missing = {"engine", "policy", "configurations", "accounts", "answers", *RINGS} - set(arrays)
+    needed = {"engine", "policy", "configurations", "accounts", "answers", "events", *RINGS}
+    missing = needed - set(arrays)
     if missing or len(arrays["engine"]) != 1 or len(arrays["policy"]) != 1:
         raise SnapshotDamagedError(f"{path}: {sorted(missing)} are missing")
     engine = arrays["engine"][0]
@@ -86,12 +99,26 @@ def _check_counters(path: Path, arrays: Mapping[str, Array]) -> None:
         "reservations": engine["reservation_fresh"] + 1,
         "idempotency": engine["idempotency_count"],
         "reports": engine["report_count"],
+        "contents": engine["content_count"],
         "answers": engine["answer_used"],
         "configurations": rows_used(arrays["accounts"]) + 1,
     }
     for name, array in arrays.items():
-        if name in {"engine", "policy"}:
+        if name in {"engine", "policy", "events"}:
             continue
         expected = counted[name] if name in counted else rows_used(array) + 1
         if len(array) != expected:
             raise SnapshotDamagedError(f"{path}: {name} has {len(array)} rows, not {expected}")
+
+
+def _check_events(path: Path, arrays: Mapping[str, Array], capacity: int) -> None:
+    """Refuse events that do not stand where their numbers belong."""
+    made, events = int(arrays["engine"]["event_count"][0]), arrays["events"]
+    if made < 0 or len(events) != min(made, capacity) + 1:
+        raise SnapshotDamagedError(f"{path}: events has {len(events)} rows, {made} were made")
+    numbers = events["event_id"][1:]
+    places = (numbers - 1) % max(capacity, 1)
+    known = (numbers >= 1) & (numbers <= made) & (places == np.arange(len(numbers)))
+    # A ring that was larger once has lost some.
+    if not (known | (numbers == 0)).all():
+        raise SnapshotDamagedError(f"{path}: events do not stand where their numbers belong")

@@ -2,7 +2,8 @@
 
 Only rows that were ever used are kept, of a ring only its live part. A row keeps its number,
 because rows refer to each other by it. Only where the capacity of a ring has changed its rows move
-to the beginning: nothing refers to those.
+to the beginning: nothing refers to those. An event goes where its number belongs; a smaller ring
+keeps the newest, as if the others had been overwritten.
 
 Columns are matched by name; one that the snapshot lacks is zero.
 """
@@ -53,10 +54,11 @@ def fill_state(state: State, arrays: Mapping[str, Array], capacity: Mapping[str,
     """
     parts = parts_of(state)
     for name, array in arrays.items():
-        if name not in RINGS and name != "answers":
+        if name not in RINGS and name not in {"answers", "events"}:
             _copy(parts[name][: len(array)], array)
     for name in RINGS:
         _fill_ring(state, name, arrays[name], capacity.get(name, capacity["idempotency"]))
+    _fill_events(state, arrays["events"])
     _fill_answers(state, arrays["answers"], capacity["answer_bytes"])
     _fill_wheel(state)
     link_state(state)
@@ -90,6 +92,15 @@ def _fill_ring(state: State, name: str, rows: Array, capacity: int) -> None:
     if len(ring) != capacity:
         engine[oldest] = 1
     _place(ring, max(int(engine[oldest]) - 1, 0), rows)
+
+
+def _fill_events(state: State, events: Array) -> None:
+    capacity = len(state.events) - 1
+    numbers = events["event_id"]
+    places = np.flatnonzero(numbers > max(int(state.engine[0]["event_count"]) - capacity, 0))
+    rows = (numbers[places] - 1) % capacity + 1
+    for column in events.dtype.names or ():
+        state.events[column][rows] = events[column][places]
 
 
 def _fill_answers(state: State, answers: Array, capacity: int) -> None:

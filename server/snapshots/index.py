@@ -63,7 +63,10 @@ def linked_rows(state: State, name: str) -> Array:
     if name == "reports":
         return _rows_of_ring(table, engine["report_oldest"], engine["report_count"])
     if name == "contents":
-        return _rows_of_ring(table, engine["content_oldest"], engine["content_count"])
+        ring = _rows_of_ring(table, engine["content_oldest"], engine["content_count"])
+        # One that was emptied where it was is not found any more.
+        found: Array = ring[table.rows["account_row"][ring] != 0]
+        return found
     if name == "reservations":
         used = table.rows[: int(engine["reservation_fresh"]) + 1]
         # Closed ones are found by late reports until their row is needed again.

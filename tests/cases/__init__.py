@@ -6,6 +6,16 @@ is the sequence number (`World.sequence`), so that reports can name decisions.
 """
 
 from tests.cases.markets import MODELS
-from tests.cases.world import Change, Decide, Event, Report, World
+from tests.cases.world import Change, Decide, Event, Report, Sync, TakeBack, WholeEvent, World
 
-__all__ = ["MODELS", "Change", "Decide", "Event", "Report", "World"]
+__all__ = [
+    "MODELS",
+    "Change",
+    "Decide",
+    "Event",
+    "Report",
+    "Sync",
+    "TakeBack",
+    "WholeEvent",
+    "World",
+]

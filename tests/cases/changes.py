@@ -1,12 +1,11 @@
 """Random changes: limits near what orders need, ages on their bounds, things that come and go."""
 
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 
 from server.hotpath.layout import (
     CHANGE_ACCOUNT,
-    CHANGE_BREAKER,
     CHANGE_CLOCK,
     CHANGE_CONVERSION_RATE,
     CHANGE_EQUITY,
@@ -19,35 +18,22 @@ from server.hotpath.layout import (
     CHANGE_WINDOW,
     CONVERSION_RATE_STALE_NS,
     MARKET_STALE_NS,
-    MICROS,
     NOT_SET,
+    QUOTE_STALE_NS,
     SCORE_STALE_NS,
     SECOND_NS,
     currency_word,
     words,
 )
+from tests.cases.breakers import BreakerMaker
+from tests.cases.controls import ControlMaker
 from tests.cases.markets import MARKETS, instrument_row, policy_row
+from tests.cases.names import ACCOUNTS, HOURS_ZONES, PROVIDERS, Mood
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Made = tuple[int, int, Array, bool]
 
 
-class Holder(NamedTuple):
-    """One account of the world."""
-
-    name: str
-    currency: str
-    timezone: str
-    equity_micros: int
-
-
-ACCOUNTS: Final = (
-    Holder("usd", "USD", "Etc/UTC", 10_000 * MICROS),
-    Holder("eur", "EUR", "Europe/Berlin", 250_000 * MICROS),
-    Holder("jpy", "JPY", "Asia/Tokyo", 5_000_000 * MICROS),
-    Holder("whale", "USD", "Etc/UTC", 10**12 * MICROS),
-)
-PROVIDERS: Final = (("alpha", 1), ("beta", 2), ("gamma", 1), ("delta", 2))
 REGIMES: Final = ("calm", "wild", "halt", "other")
 RATES: Final = (
     ("USD", "EUR", 920_000_000_000),
@@ -63,20 +49,22 @@ RATES: Final = (
 # "Day", "week" and "month" of the world are short, so that they end often.
 _PERIODS_NS: Final = {"day": 30 * SECOND_NS, "week": 120 * SECOND_NS, "month": 600 * SECOND_NS}
 _SCORES: Final = (0, 33_333_333, 49_999_999, 50_000_000, 62_300_000, 65_000_001, 87_500_000, 10**8)
+_REMOVABLE: Final = (1, 2, 3, 4, 6)
 _EDGE: Final = (-1, 0, 1)
-_KINDS: Final = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14)
-_WEIGHTS: Final = (1.5, 3, 6, 7, 13, 7, 6, 1, 3, 7, 40, 1, 11, 1.5)
+_KINDS: Final = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 16, 17, 18)
+_WEIGHTS: Final = (4, 3, 6, 7, 24, 7, 9, 1, 3, 9, 40, 1, 11, 1.5, 2, 6, 5)
 
 
 class ChangeMaker:
     """Makes rows of changes; `extreme` worlds reach for the ends of the ranges."""
 
-    def __init__(self, rng: np.random.Generator, *, extreme: bool) -> None:
+    def __init__(self, rng: np.random.Generator, mood: Mood) -> None:
         self._rng = rng
-        self._extreme = extreme
+        self._mood = mood
+        self._controls = ControlMaker(rng, mood)
+        self._breakers = BreakerMaker(rng, mood)
         self._version = 0
         self._serial = 0
-        self._retired: set[int] = set()
         self._kinds: list[int] = []
         self._restore: list[tuple[int, Array]] = []
         self._makers = {
@@ -84,16 +72,19 @@ class ChangeMaker:
             2: lambda now: self._account(int(rng.integers(len(ACCOUNTS))), now),
             3: lambda _now: self._configuration(int(rng.integers(len(ACCOUNTS)))),
             4: lambda now: self._provider(int(rng.integers(len(PROVIDERS))), now),
-            5: lambda now: self._market(int(rng.integers(len(MARKETS))), now),
+            5: self._markets,
             6: lambda now: self._rate(int(rng.integers(len(RATES))), now),
-            7: lambda _now: self._breaker(int(rng.integers(4 * len(ACCOUNTS)))),
+            7: lambda _now: self._breakers.next(),
             8: lambda _now: policy_row(int(rng.choice([0, 0, 1, 2]))),
             9: lambda _now: self._model(),
-            10: lambda now: self._window(int(rng.integers(len(ACCOUNTS))), now),
+            10: lambda now: self._any_window(int(rng.integers(len(ACCOUNTS) + 2)), now),
             11: self._heartbeat,
             12: self._clock,
             13: lambda now: self._equity(int(rng.integers(len(ACCOUNTS))), now),
             14: self._session,
+            16: self._controls.kill,
+            17: self._controls.strategy,
+            18: self._breakers.reset,
         }
 
     def initial(self, now: int) -> list[tuple[int, int, Array]]:
@@ -105,7 +96,9 @@ class ChangeMaker:
         made += [(4, self._provider(index, now)) for index in range(len(PROVIDERS) - 1)]
         made += [(5, self._market(index, now, sound=True)) for index in range(len(MARKETS) - 1)]
         made += [(6, self._rate(index, now)) for index in range(len(RATES))]
-        made += [(7, self._breaker(index)) for index in range(2 * len(ACCOUNTS))]
+        zones = range(len(HOURS_ZONES) - 1)
+        made += [(10, self._controls.hours_window(index, now)) for index in zones]
+        made += [(7, row) for row in self._breakers.initial()]
         made += [(11, self._heartbeat(now))]
         return [(kind, index + 1, rows) for index, (kind, rows) in enumerate(made)]
 
@@ -117,14 +110,15 @@ class ChangeMaker:
             return kind, self._version, rows, False
         if not self._kinds:
             share = np.array(_WEIGHTS) / sum(_WEIGHTS)
-            self._kinds = rng.choice(_KINDS, 512, p=share).tolist()
+            kinds = rng.choice(_KINDS, 512, p=share).tolist()
+            self._kinds = [kind for kind in kinds if kind != 16 or self._mood.kills]
         kind = self._kinds.pop()
         rows = self.make(kind, now)
-        if kind in (1, 2, 3, 4, 6) and rng.random() < 0.06:
+        if kind in _REMOVABLE and rng.random() < 0.06:
             self._restore.append((kind, rows))
             return kind, self._version, rows, True
         if kind == 7 and rng.random() < 0.02:
-            self._retired.add(self._number_of(rows))
+            self._breakers.retire(rows)
             return kind, self._version, rows, True
         return kind, self._version, rows, False
 
@@ -143,22 +137,35 @@ class ChangeMaker:
         return now - self._one(0, 0, 1, SECOND_NS, 60 * SECOND_NS)
 
     def _ratio(self, unset: float, *choices: int) -> int:
-        if self._rng.random() < unset:
+        if self._rng.random() < unset + (0.6 * (1 - unset) if self._mood.mild else 0):
             return NOT_SET
-        if self._extreme and self._rng.random() < 0.3:
+        if self._mood.extreme and self._rng.random() < 0.3:
             return self._one(0, 1, 10**10, 10**10 - 1)
         return self._one(*choices) + self._one(*_EDGE)
+
+    def _risk(self, override: int, *choices: int) -> int:
+        """Return a share of the equity that nearly every account sets."""
+        if override and self._rng.random() < 0.6:
+            return NOT_SET
+        return self._one(*choices) + self._one(*_EDGE) if self._rng.random() < 0.97 else NOT_SET
 
     # --- Rows -----------------------------------------------------------------------------------
 
     def _instrument(self, index: int, *, fresh: bool = False) -> Array:
         market = MARKETS[index]
         slippage = self._one(0, 0, 300_000, 1_000_001, 12_000_000)
-        if self._extreme and not fresh:
+        if self._mood.extreme and not fresh:
             slippage = self._one(slippage, 2**62)
         lot_min = self._one(1, 1, 1, 2, 3)
         lot_max = self._one(market.max_lot_steps, market.max_lot_steps, 30, 32)
-        return instrument_row(index, slippage, self._one(0, 0, 7_000_000, 1), lot_min, lot_max)
+        commission = self._one(0, 0, 7_000_000, 1)
+        row = instrument_row(index, slippage, commission, lot_min, lot_max)
+        self._controls.fill_instrument(row)
+        if not fresh and self._rng.random() < 0.05:
+            # Another grid, on which the prices of the world still lie.
+            row["tick_mantissa"], row["tick_scale"] = market.tick_mantissa, market.tick_scale * 10
+            row["tick_size"] = row["tick_mantissa"] / row["tick_scale"]
+        return row
 
     def _account(self, index: int, now: int, *, fresh: bool = False) -> Array:
         holder, row = ACCOUNTS[index], np.zeros(1, CHANGE_ACCOUNT)
@@ -206,9 +213,12 @@ class ChangeMaker:
             row["position_max_drawdown_ppm"] = self._ratio(unset, 0, 1, 100, 1_000, 50_000)
             row["max_position_size_ppm"] = self._ratio(unset, 400_000, 2_000_000, 9_000_000)
             row["max_leverage_ppm"] = self._ratio(unset, 600_000, 4_000_000, 9_200_000)
-            row["risk_per_trade_ppm"] = self._ratio(0.6 if number else 0.03, 5_000, 10_000, 50_000)
+            row["risk_per_trade_ppm"] = self._risk(number, 5_000, 10_000, 50_000)
             row["max_correlated_exposure_ppm"] = self._ratio(unset, 500_000, 5_000_000)
             row["position_trailing_stop_ppm"] = self._ratio(0.5, 1_500_000, 333_333)
+            market = MARKETS[symbols[number] if number else self._one(0, 0, 1, 3, 4)]
+            lot = 10**6 * market.lot_mantissa // market.lot_scale
+            self._controls.fill_limits(row, ACCOUNTS[index].equity_micros, lot)
         first = rows[0]
         first["daily_max_drawdown_ppm"] = self._ratio(0.4, 5_000, 30_000, 60_000)
         first["weekly_max_drawdown_ppm"] = self._ratio(0.5, 10_000, 40_000, 80_000)
@@ -220,6 +230,7 @@ class ChangeMaker:
             NOT_SET, NOT_SET, 0, 33_333_333, 50_000_000
         )
         self._fill_regimes(first)
+        self._controls.fill_flow(first, ACCOUNTS[index].equity_micros)
         return rows
 
     def _fill_regimes(self, row: Any) -> None:
@@ -238,6 +249,12 @@ class ChangeMaker:
         row["calculated_at_ns"] = self._near(now, SCORE_STALE_NS, 0.2)
         return row
 
+    def _markets(self, now: int) -> Array:
+        """Return the context of one market, or of all, as a feed of quotes brings it."""
+        if self._rng.random() < 0.5:
+            return self._market(int(self._rng.integers(len(MARKETS))), now)
+        return np.concatenate([self._market(index, now) for index in range(len(MARKETS))])
+
     def _market(self, index: int, now: int, *, sound: bool = False) -> Array:
         market, rng, row = MARKETS[index], self._rng, np.zeros(1, CHANGE_MARKET)
         symbol = "NOWHERE" if not sound and rng.random() < 0.01 else market.symbol
@@ -247,13 +264,17 @@ class ChangeMaker:
         tick = market.tick_mantissa / market.tick_scale
         row["atr"] = market.atr_ticks * tick * float(rng.choice([0.5, 1, 1.3, 3]))
         row["volatility_index"] = float(rng.choice([0, 49.5, 50, 50.5, 62.0000001, 90, 100]))
-        row["bid"] = market.centre_ticks * tick
-        row["ask"] = row["bid"] + tick
-        for name, share in (("atr", 0.2), ("volatility_index", 0.2), ("bid", 0.5)):
+        bid = market.centre_ticks + self._one(0, 0, -1, 25, -30)
+        row["bid"] = bid * tick
+        row["ask"] = (bid + self._one(0, 1, 1, 2, 7)) * tick
+        for name, share in (("atr", 0.2), ("volatility_index", 0.2), ("bid", 0.2)):
             if not sound and rng.random() < share:
                 row[name] = float(rng.choice([np.nan, np.nan, np.inf, -1, 1e300, 101]))
-        for name in ("atr_at_ns", "volatility_at_ns", "quote_at_ns"):
+        for name in ("atr_at_ns", "volatility_at_ns"):
             row[name] = self._near(now, MARKET_STALE_NS, 0.08)
+        row["quote_at_ns"] = now - self._one(0, 0, 0, 0, 1, -SECOND_NS, SECOND_NS)
+        if rng.random() < 0.05:
+            row["quote_at_ns"] = now - QUOTE_STALE_NS + self._one(*_EDGE)
         return row
 
     def _rate(self, index: int, now: int) -> Array:
@@ -264,38 +285,6 @@ class ChangeMaker:
         row["as_of_ns"] = self._near(now, CONVERSION_RATE_STALE_NS, 0.08)
         return row
 
-    def _breaker(self, index: int) -> Array:
-        if index in self._retired:
-            index = min(set(range(1_000)) - self._retired - {index}) + 1_000
-        row, rng = np.zeros(1, CHANGE_BREAKER), self._rng
-        account = index % len(ACCOUNTS)
-        row["breaker_id"] = words(f"breaker-{index}")
-        row["account_id"] = words("nobody" if rng.random() < 0.01 else ACCOUNTS[account].name)
-        # The condition mostly stays: a change of it while tripped is the rare case.
-        steady = 1 + (index * 7 + index // 4) % 6
-        condition = steady if rng.random() < 0.9 else self._one(1, 2, 3, 4, 5, 6)
-        row["condition"] = condition
-        row["action"] = self._one(1, 2, 3, 3, 3, 4, 5, 5)
-        row["enabled"] = self._one(0, 1)
-        row["threshold"] = self._one(20_000, 60_000, 150_000)
-        if condition == 5:
-            row["threshold"] = self._one(1, 2, 3)
-            row["cooling_off_ns"] = self._one(SECOND_NS // 10, SECOND_NS, 4 * SECOND_NS)
-        if condition == 6:
-            row["threshold"] = self._one(50_000_000, 55_000_000, 75_000_000, 99_999_999)
-        row["multiplier_ppm"] = self._one(0, 333_333, 500_000, 10**6)
-        row["symbol_count"] = self._one(0, 0, 1, 2)
-        for number in range(int(row["symbol_count"][0])):
-            symbol = MARKETS[int(rng.integers(len(MARKETS)))].symbol
-            row["symbols"][0, 4 * number : 4 * number + 4] = words(symbol, 4)
-        row["exchange_count"] = self._one(0, 0, 0, 1)
-        row["exchanges"][0, :4] = words("FX" if rng.random() < 0.7 else "CRYPTO", 4)
-        return row
-
-    @staticmethod
-    def _number_of(rows: Array) -> int:
-        return int(bytes(rows["breaker_id"][0].tobytes()).rstrip(b"\0").decode().split("-")[1])
-
     def _model(self) -> Array:
         row = np.zeros(1, CHANGE_MODEL)
         self._serial += self._one(0, 1, 1, 1)
@@ -304,6 +293,11 @@ class ChangeMaker:
         row["slot"] = self._one(0, 0, 1, 2, 3)
         row["digest"] = self._one(0, 1, 1)
         return row
+
+    def _any_window(self, index: int, now: int) -> Array:
+        if index >= len(ACCOUNTS):
+            return self._controls.hours_window(index - len(ACCOUNTS), now)
+        return self._window(index, now)
 
     def _window(self, index: int, now: int, *, sound: bool = False) -> Array:
         row = np.zeros(1, CHANGE_WINDOW)

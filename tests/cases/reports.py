@@ -13,14 +13,14 @@ from server.hotpath.records import (
     REPORT_HAS_PNL,
     REPORT_HAS_PRICE,
 )
-from tests.cases.changes import ACCOUNTS
 from tests.cases.markets import MARKETS, SYMBOL_WORDS_OF, UNKNOWN_SYMBOL
+from tests.cases.names import ACCOUNTS
 from tests.cases.requests import RequestMaker, order_id
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-_KINDS: Final = (1, 2, 3, 4, 5, 6, 7)
-_KIND_WEIGHTS: Final = (0.1, 0.2, 0.33, 0.04, 0.06, 0.03, 0.24)
+_KINDS: Final = (1, 2, 3, 4, 5, 6, 7, 8)
+_KIND_WEIGHTS: Final = (0.07, 0.2, 0.33, 0.04, 0.06, 0.03, 0.24, 0.03)
 _STEPS: Final = (1.0, 1.0, 2.0, 3.0, 5.0, 8.0, 20.0, 2.5, 0.5)
 _BAD: Final = (float("nan"), float("inf"), 0.0, -1.0, 1e308)
 _CHUNK: Final = 512
@@ -113,7 +113,7 @@ class ReportMaker:
             row[name] = _BAD[int(rng.integers(len(_BAD)))]
             row["present"] |= bit
         elif choice == 6:
-            row["kind"] = (0, 8, -1)[int(rng.integers(3))]
+            row["kind"] = (0, 9, -1)[int(rng.integers(3))]
         elif choice == 7:
             row["report_id"] = 0
         elif choice == 8:

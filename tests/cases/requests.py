@@ -14,8 +14,8 @@ from server.hotpath.records import (
     HAS_VOLATILITY_INDEX,
     REQUEST,
 )
-from tests.cases.changes import ACCOUNTS, PROVIDERS
 from tests.cases.markets import LEVER, MARKETS, SYMBOL_WORDS_OF, UNKNOWN_SYMBOL
+from tests.cases.names import ACCOUNTS, IDENTITIES, PROVIDERS, STRATEGIES, words_of
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -23,6 +23,8 @@ CHUNK: Final = 1_024
 _ACCOUNT_IDS: Final = np.stack([words(account.name) for account in ACCOUNTS] + [words("nobody")])
 _PROVIDER_IDS: Final = np.stack([words(name) for name, _ in PROVIDERS] + [words("stranger")])
 _PROVIDER_TYPES: Final = np.array([kind for _, kind in PROVIDERS] + [1])
+_STRATEGY_IDS: Final = words_of(STRATEGIES)
+_IDENTITIES: Final = words_of(IDENTITIES)
 _POSITION_IDS: Final = np.stack([words(name) for name in ("", "pos-1", "pos-2")])
 _MANTISSA: Final = np.array([market.tick_mantissa for market in MARKETS], np.float64)
 _SCALE: Final = np.array([market.tick_scale for market in MARKETS], np.float64)
@@ -75,6 +77,12 @@ class RequestMaker:
         rows["explain"] = self._hit(0.3)
         named = self._hit(0.2) & (rows["reduce_only"] == 1)
         rows["position_id"][named] = _POSITION_IDS[rng.integers(0, 3, CHUNK)][named]
+        bare = self._hit(0.5) & (rows["reduce_only"] == 1)
+        rows["provider_id"][bare] = rows["provider_type"][bare] = 0
+        strategy = rng.choice(len(_STRATEGY_IDS), CHUNK, p=(0.3, 0.25, 0.2, 0.1, 0.05, 0.04, 0.06))
+        rows["strategy_id"] = _STRATEGY_IDS[strategy]
+        identity = rng.choice(len(_IDENTITIES), CHUNK, p=(0.5, 0.3, 0.17, 0.03))
+        rows["identity"] = _IDENTITIES[identity]
         session = self._hit(0.2)
         rows["session"][session] = rng.integers(0, 6, CHUNK)[session]
         self._draw_prices(rows, market)
@@ -163,11 +171,15 @@ class RequestMaker:
         rng, first = self._rng, self._numbered
         has_id = self._hit(0.75).tolist()
         replaces = self._hit(0.05).tolist()
-        repeats = rng.choice(3, CHUNK, p=(0.96, 0.03, 0.01)).tolist()
+        repeats = rng.choice(4, CHUNK, p=(0.88, 0.03, 0.01, 0.08)).tolist()
         back = rng.geometric(0.1, CHUNK).tolist()
         numbers = [-1] * CHUNK
         for index in range(CHUNK):
-            if repeats[index] and index >= back[index]:
+            if repeats[index] == 3 and index >= 1:
+                # The same order once more at once, under an id of its own.
+                rows[index] = rows[index - 1]
+                rows[index]["client_order_id"] = 0
+            elif repeats[index] and index >= back[index]:
                 # All columns but two; those two do not count in the comparison of requests.
                 rows[index] = rows[index - back[index]]
                 numbers[index] = numbers[index - back[index]]

@@ -2,51 +2,12 @@
 
 import copy
 import json
-from typing import Any, Final
+from typing import Final
 
-from tests.gateway_process import ACCOUNT_ID, GatewayProcess
+from tests.gateway_process import ACCOUNT_ID, LOW_RISK, MAX_DRAWDOWN, GatewayProcess
 
 CONFIGURATIONS: Final = "/api/risk/configurations"
 BREAKERS: Final = "/api/risk/circuit-breakers"
-
-# Both as the seed prints them, apart from Python's True.
-LOW_RISK: Final[dict[str, Any]] = json.loads("""{
-    "config_id": "low_risk",
-    "account_id": "account123",
-    "position_max_drawdown_percentage": 3.0,
-    "position_trailing_stop_multiplier": 1.5,
-    "daily_max_drawdown_percentage": 2.0,
-    "weekly_max_drawdown_percentage": 5.0,
-    "monthly_max_drawdown_percentage": 10.0,
-    "max_position_size_percentage": 5.0,
-    "max_correlated_exposure_percentage": 10.0,
-    "risk_per_trade_percentage": 0.5,
-    "volatility_adjustment_factor": 0.8,
-    "market_regime_thresholds": {},
-    "cooling_off_period_minutes": 120,
-    "consecutive_loss_threshold": 2,
-    "is_active": true,
-    "symbol_configs": [
-        {
-            "symbol": "BTCUSDT",
-            "max_position_size_percentage": 3.0,
-            "max_leverage": 5,
-            "position_max_drawdown_percentage": 2.0,
-            "risk_per_trade_percentage": 0.3
-        }
-    ]
-}""")
-MAX_DRAWDOWN: Final[dict[str, Any]] = json.loads("""{
-    "name": "max_drawdown_10_percent",
-    "description": "Close position when drawdown exceeds 10%",
-    "account_id": "account123",
-    "condition": "max_drawdown",
-    "action": "close_position",
-    "parameters": {"threshold": 0.1},
-    "symbols": ["BTCUSDT", "ETHUSDT"],
-    "exchanges": ["binance"],
-    "enabled": true
-}""")
 
 
 def test_the_seed_s_configuration_is_saved_loaded_and_listed_as_it_is(
@@ -119,7 +80,9 @@ def test_events_come_newest_first_by_the_seed_s_names(gateway: GatewayProcess) -
             json.dumps([{"symbol": "BTCUSDT", "exchange": "binance"}]),
         )
     one = f"{BREAKERS}/db/{breaker_id}"
-    newest, oldest = gateway.ask("GET", f"{one}/events").content
+    listed = gateway.ask("GET", f"{one}/events")
+    assert listed.status == 200, listed.content
+    newest, oldest = listed.content
     assert newest["circuit_breaker_id"] == breaker_id
     assert newest["triggered_values"] == {"drawdown": 0.12}
     assert newest["action_taken"] == "close_position"

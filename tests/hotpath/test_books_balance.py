@@ -12,7 +12,7 @@ from server.errors import NotFoundError
 from server.hotpath.layout import text
 from server.hotpath.rows import RESERVATION_HELD, RESERVATION_WORKING
 from tests.cases import Change, Decide, World
-from tests.cases.changes import ACCOUNTS
+from tests.cases.names import ACCOUNTS
 from tests.cases.markets import MARKETS
 
 SEED: Final = 20_261_121
@@ -60,6 +60,14 @@ def find_imbalances(engine: Engine) -> list[str]:
     add_up("held_risk_micros", accounts, risks, "account_row", "risk_micros")
     add_up("held_notional_micros", accounts, risks, "account_row", "notional_micros")
     add_up("held_notional_micros", exposures, risks, "exposure_row", "notional_micros")
+    add_up(
+        "held_notional_micros",
+        _live_rows(state.strategies),
+        risks,
+        "strategy_row",
+        "notional_micros",
+    )
+    found += _find_content_imbalances(state, accounts)
     # The exit of a named position also keeps lots of the net position busy.
     kept = np.concatenate([exits["position_row"], exits["net_row"]])
     steps = np.tile(exits["left_steps"], 2)
@@ -79,6 +87,21 @@ def find_imbalances(engine: Engine) -> list[str]:
     groups = np.array([_exposure_row(state, exposures, row) for row in open_rows], np.int64)
     opened = _sum_by(groups, open_rows["open_notional_micros"], len(exposures))
     _differ(found, "open_notional_micros", exposures, opened)
+    return found
+
+
+def _find_content_imbalances(state: Any, accounts: Any) -> list[str]:
+    """Compare the counts of contents with the ring, and the ring with its index."""
+    oldest, count = (int(state.engine[0][f"content_{what}"]) for what in ("oldest", "count"))
+    rows = (oldest - 1 + np.arange(count)) % (len(state.contents.rows) - 1) + 1
+    owners = state.contents.rows["account_row"][rows]
+    found = list[str]()
+    _differ(found, "content_count", accounts, np.bincount(owners, minlength=len(accounts)).tolist())
+    linked = np.sort(state.contents.cells[state.contents.cells != 0] & 0xFFFFFFFF)
+    assert linked.tolist() == np.sort(rows[owners != 0]).tolist()
+    strategies = _live_rows(state.strategies)[1:]
+    assert (strategies["open_notional_micros"] >= 0).all()
+    assert (strategies["held_notional_micros"] >= 0).all()
     return found
 
 

@@ -21,6 +21,7 @@ from tests.feed_harness import (
     Publisher,
     Receiver,
     account_rows,
+    instrument_rows,
     malformed,
     rate_rows,
     sealed,
@@ -30,6 +31,7 @@ from tests.feed_harness import (
 from tests.small_engine import new_small_engine
 
 ACCOUNT = state_pb2.CHANGE_KIND_ACCOUNT
+INSTRUMENT = state_pb2.CHANGE_KIND_INSTRUMENT
 MARKET = state_pb2.CHANGE_KIND_MARKET
 MODEL = state_pb2.CHANGE_KIND_MODEL
 
@@ -114,13 +116,16 @@ def test_load_when_entities_are_known_then_time_zones_model_and_measurements_com
 ) -> None:
     publisher.change(ACCOUNT, "A", account_rows("Europe/London"))
     publisher.change(ACCOUNT, "B", account_rows("Asia/Tokyo"))
+    publisher.change(INSTRUMENT, "EURUSD", instrument_rows("America/New_York"))
+    publisher.change(INSTRUMENT, "BTCUSD", instrument_rows(""))
     publisher.change(MODEL, "slippage", model_rows("slippage", bytes(range(32)), "1.0.0", 4))
     measured = sealed(state_change(RATE, "EUR/USD", rate_rows()))
     publisher.entities["6:EUR/USD"] = measured
     publisher.rebuild()
     with recovered(redis_url, receiver, publisher.version) as loader:
         wait(lambda: loader.is_current)
-        assert {timezone for _, timezone in receiver.timezones} == {"Europe/London", "Asia/Tokyo"}
+        found = {timezone for _, timezone in receiver.timezones}
+        assert found == {"Europe/London", "Asia/Tokyo", "America/New_York"}
         (activation,) = receiver.activations
         assert (activation.serial, activation.is_known) == (4, True)
         # Its time decides in the engine whether it is news.

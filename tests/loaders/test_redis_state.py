@@ -22,6 +22,7 @@ from tests.feed_harness import (
     Publisher,
     Receiver,
     account_rows,
+    instrument_rows,
     malformed,
     rate_rows,
     sealed,
@@ -32,6 +33,7 @@ from tests.feed_harness import (
 ACCOUNT = state_pb2.CHANGE_KIND_ACCOUNT
 CONFIGURATION = state_pb2.CHANGE_KIND_RISK_CONFIGURATION
 HEARTBEAT = state_pb2.CHANGE_KIND_HEARTBEAT
+INSTRUMENT = state_pb2.CHANGE_KIND_INSTRUMENT
 MODEL = state_pb2.CHANGE_KIND_MODEL
 
 
@@ -88,6 +90,19 @@ def test_load_when_kinds_depend_on_each_other_then_they_come_in_order(
         assert loader.version == publisher.version
     finally:
         loader.stop()
+
+
+def test_the_days_of_trading_hours_are_announced_before_their_instrument(
+    loader: RedisStateLoader, publisher: Publisher, receiver: Receiver
+) -> None:
+    publisher.change(INSTRUMENT, "EURUSD", instrument_rows("America/New_York"))
+    load(publisher, loader)
+    publisher.publish(INSTRUMENT, "EURUSD", instrument_rows("Asia/Tokyo"))
+    publisher.publish(INSTRUMENT, "EURUSD", b"")
+    wait(lambda: loader.version == publisher.version)
+    kinds = [change.kind for change in receiver.changes]
+    assert kinds == [INSTRUMENT] * 3
+    assert receiver.timezones == [(0, "America/New_York"), (1, "Asia/Tokyo")]
 
 
 def test_follow_when_changes_come_then_each_is_handed_on_once_in_order(

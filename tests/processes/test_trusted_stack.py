@@ -1,6 +1,8 @@
 """`riskgate serve` as it comes: both ports want certificates, and every command has one."""
 
+import http.client
 import json
+import ssl
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,7 +55,7 @@ def _as_it_comes() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def stack(_as_it_comes: None) -> Iterator[Stack]:
-    with running_stack() as running:
+    with running_stack("--http-listen=127.0.0.1:0") as running:
         sample = Path(__file__).with_name("outages.yaml")
         running.answer("apply", "--reason", "test", "-f", str(sample))
         yield running
@@ -238,6 +240,21 @@ def test_an_insecure_stack_says_so_and_is_spoken_to_in_the_clear() -> None:
         assert stack.is_healthy()
         with riskgate.Client(decision_port(stack), deadline_s=DEADLINE_S) as gate:
             assert gate.decide(**ORDER, dry_run=True).decision_id > 0
+
+
+def test_http_answers_where_the_stack_says_it_does(stack: Stack, pki: Pki) -> None:
+    address = stack.state.http_address
+    assert f"HTTP on {address}, metrics" in stack.output.read_text(encoding="utf-8")
+    context = ssl.create_default_context(cafile=str(pki.authority_path))
+    context.load_cert_chain(
+        stack.data_dir / "pki/operator.crt", stack.data_dir / "pki/operator.key"
+    )
+    connection = http.client.HTTPSConnection(address, context=context, timeout=60)
+    connection.request("GET", "/api/risk/configurations?account_id=steady")
+    answer = connection.getresponse()
+    assert answer.status == 200
+    assert [row["account_id"] for row in json.loads(answer.read())] == ["steady"]
+    connection.close()
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,9 @@ from psycopg import errors, sql
 
 from server.record.migrate import migrate
 from tests.constraint_rows import BAD, GOOD, ONE_ROW, Connection, insert
+from tests.limit_constraint_rows import FULL, LIMITS_BAD
+
+ALL_BAD = BAD + LIMITS_BAD
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +43,18 @@ def test_insert_when_row_is_good_then_accepted(connection: Connection, table: st
         insert(connection, table, GOOD[table])
 
 
+@pytest.mark.parametrize(("table", "change"), FULL, ids=[table for table, _ in FULL])
+def test_insert_when_row_says_all_that_may_be_said_then_accepted(
+    connection: Connection, table: str, change: dict[str, Any]
+) -> None:
+    with connection.transaction(force_rollback=True):
+        insert(connection, table, GOOD[table] | change)
+
+
 @pytest.mark.parametrize(
-    ("table", "change"), BAD, ids=[f"{table}-{'-'.join(change)}" for table, change in BAD]
+    ("table", "change"),
+    ALL_BAD,
+    ids=[f"{table}-{'-'.join(change)}" for table, change in ALL_BAD],
 )
 def test_insert_when_value_is_bad_then_database_refuses(
     connection: Connection, table: str, change: dict[str, Any]

@@ -11,11 +11,13 @@ import numpy as np
 
 from server.hotpath.memory import Capacity
 from tests.reference.books import Account, Books
+from tests.reference.breakers import Breakers
 from tests.reference.changes import Changes
 from tests.reference.decisions import Decisions
 from tests.reference.reports import Reports
 from tests.reference.rows import read_change
 from tests.reference.sizing import Model
+from tests.reference.sync import Sync
 
 __all__ = ["Model", "Reference"]
 
@@ -47,9 +49,13 @@ class Reference:
             idempotency_min_age_ns=idempotency_min_age_ns,
         )
         self.models: dict[int, Model] = {}
+        breakers = Breakers(self.books)
+        self.books.refresh = breakers.refresh
+        self.books.end_what_is_due = breakers.end_what_is_due
         self._changes = Changes(self.books)
-        self._decisions = Decisions(self.books, self.models)
-        self._reports = Reports(self.books)
+        self._decisions = Decisions(self.books, self.models, breakers)
+        self._reports = Reports(self.books, breakers)
+        self._sync = Sync(self.books, self._reports)
 
     def apply(
         self, kind: int, version: int, rows: Array, *, deleted: bool, reading_ns: int
@@ -68,6 +74,24 @@ class Reference:
         """Take in one REPORT row and return the columns of REPORT_RESULT."""
         self.books.take_reading(reading_ns)
         return self._reports.report(report)
+
+    def take_back(self, decision_id: int) -> None:
+        """Undo the hold of a decision, as a batch does that is denied as a whole."""
+        self._decisions.take_back(decision_id)
+
+    def sync(
+        self,
+        account_id: str,
+        equity_micros: int | None,
+        as_of_ns: int,
+        positions: list[Any],
+        orders: list[Any],
+        reading_ns: int,
+    ) -> None:
+        """Replace an account's equity, positions and orders; see server/broker_view.py."""
+        self.books.take_reading(reading_ns)
+        account = self.account(account_id)
+        self._sync.sync(account, equity_micros, as_of_ns, positions, orders)
 
     def account(self, account_id: str) -> Account:
         """Return all that is known about an account."""

@@ -127,6 +127,20 @@ def stricter(account: int, row: Any, column: str) -> int:
     return min(stated, default=NOT_SET)
 
 
+def stricter0(account: int, row: Any, column: str) -> int:
+    """Return the limit that counts where 0 is no limit; `row` is the symbol's override or None."""
+    value: int = 0 if row is None else getattr(row, column)
+    if value == 0:
+        return account
+    return value if row.override == 1 or account == 0 else min(account, value)
+
+
+def steps_of_microlots(microlots: int, instrument: Any) -> int:
+    """Return the lot steps of so many microlots, at most the largest number."""
+    steps: int = microlots * instrument.lot_scale // (PPM * instrument.lot_mantissa)
+    return min(steps, INT64_MAX)
+
+
 def micros(money: float) -> int:
     """Return money of a report in micros, to the nearest."""
     return round(money * MICROS)

@@ -2,19 +2,28 @@
 
 import heapq
 from collections import OrderedDict, deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from server.hotpath.layout import CLOCK_LEAP_NS, PPM
+from server.hotpath.layout import CLOCK_LEAP_NS
 from server.hotpath.memory import Capacity
 from server.hotpath.rows import RESERVATION_CLOSED, RESERVATION_HELD, RESERVATION_WORKING
 from tests.reference.arithmetic import Exact
+from tests.reference.kills import Kills
 from tests.reference.rows import NO_ID, NO_SYMBOL
 
-MAX_DRAWDOWN, DAILY_LOSS, WEEKLY_LOSS, MONTHLY_LOSS, CONSECUTIVE_LOSSES, VOLATILITY = range(1, 7)
-PERIODS = {DAILY_LOSS: "day", WEEKLY_LOSS: "week", MONTHLY_LOSS: "month"}
+CONSECUTIVE_LOSSES = 5
 CLOSED_DIVISOR = 64
-BREAKER_CLOSED, BREAKER_TRIPPED = 1, 2
+CLOSED, TRIPPED, COOLING, HALF_OPEN, LOCKED = range(1, 6)
+VOLATILITY, EXPRESSION = 6, 7
+
+
+def is_over_request(rule: Any) -> bool:
+    """Tell whether a breaker is judged in decisions, rather than when the state changes."""
+    return bool(
+        rule.condition == VOLATILITY or (rule.condition == EXPRESSION and rule.over_request == 1)
+    )
 
 
 @dataclass(slots=True)
@@ -26,17 +35,43 @@ class Market:
     volatility_at: int = 0
     quote: tuple[float, float] | None = None
     quote_at: int = 0
+    collar_start: int = 0
+    collar_twice: int = 0
 
 
 @dataclass(slots=True)
 class Breaker:
     definition: Any
-    state: int = BREAKER_CLOSED
+    state: int = CLOSED
     tripped_at: int = 0
     closes_at: int = 0
+    trip_count: int = 0
+    event_at: int = 0
+    reset_at: int = 0
 
     def close(self) -> None:
-        self.state, self.tripped_at, self.closes_at = BREAKER_CLOSED, 0, 0
+        self.state, self.tripped_at, self.closes_at = CLOSED, 0, 0
+
+
+@dataclass(slots=True)
+class Strategy:
+    strategy_id: bytes
+    held: int = 0
+    open: int = 0
+    executions: int = 0
+    window_start: int = 0
+    disabled_at: int = 0
+    enabled_at: int = 0
+
+
+@dataclass(slots=True)
+class Content:
+    """An order that was let through, to know its like again; without account it is emptied."""
+
+    key: tuple[Any, ...]
+    account: Any
+    made_at: int
+    until: int
 
 
 @dataclass(slots=True)
@@ -75,6 +110,9 @@ class Account:
     open_notional: int = 0
     reservations: int = 0
     idempotency: int = 0
+    message_full_at: int = 0
+    contents: int = 0
+    strategies: dict[bytes, Strategy] = field(default_factory=dict)
     breakers: list[Breaker] = field(default_factory=list)
     configuration: Any = None
     overrides: dict[bytes, Any] = field(default_factory=dict)
@@ -98,6 +136,12 @@ class Hold:
     loss_per_lot: int
     notional_per_lot: int
     expires_at: int
+    made_at: int
+    strategy: Strategy | None = None
+    # What it counted where, to be taken back with it.
+    message_interval: int = 0
+    repeat_limit: int = 0
+    content: Content | None = None
     state: int = RESERVATION_HELD
     filled: int = 0
     closed: int = 0
@@ -114,6 +158,10 @@ class Remembered:
     digest: bytes
     decision_id: int
     made_at: int
+
+
+def _unset(account: Account) -> Any:
+    raise NotImplementedError
 
 
 class Books:
@@ -148,6 +196,7 @@ class Books:
         self.unknown_changes = 0
         self.policy: Any = None
         self.instruments: dict[bytes, Any] = {}
+        self.instruments_ever: dict[bytes, Any] = {}
         self.markets: dict[bytes, Market] = {}
         self.accounts: dict[bytes, Account] = {}
         self.providers: dict[tuple[bytes, int], Any] = {}
@@ -163,11 +212,23 @@ class Books:
         self.remembered: OrderedDict[tuple[bytes, bytes], Remembered] = OrderedDict()
         self.seen_reports: OrderedDict[tuple[bytes, bytes], None] = OrderedDict()
         self.exact = Exact()
+        self.kills = Kills(capacity.kills)
+        self.strategy_count = 0
+        self.contents: deque[Content] = deque()
+        self.content_of: dict[tuple[Any, ...], Content] = {}
+        self.event_sequence = 0
+        self.event_count = 0
+        self.events: deque[dict[str, Any]] = deque(maxlen=capacity.events)
+        # Rules that the books set off; see Breakers.
+        self.end_what_is_due: Callable[[Account], bool] = _unset
+        self.refresh: Callable[[Account], None] = _unset
 
     # --- Time ---------------------------------------------------------------------------------
 
     def take_reading(self, reading: int) -> None:
         self.exact.out_of_range = False
+        # An event that trips a breaker takes this number at its end.
+        self.event_sequence = self.sequence + 1
         if self.last_reading and reading > self.last_reading + CLOCK_LEAP_NS:
             self.clock_unconfirmed = True
         self.last_reading = reading
@@ -200,45 +261,13 @@ class Books:
             account.consecutive_losses = 0
             account.cooling_until = 0
             changed = True
-        for breaker in account.breakers:
-            if breaker.definition.condition != CONSECUTIVE_LOSSES:
-                continue
-            if breaker.closes_at > 0 and self.now >= breaker.closes_at:
-                breaker.close()
-                account.consecutive_losses = 0
-                changed = True
-        if changed:
+        if self.end_what_is_due(account) or changed:
             self.refresh(account)
 
-    # --- Breakers -----------------------------------------------------------------------------
-
-    def refresh(self, account: Account) -> None:
-        for breaker in account.breakers:
-            rule = breaker.definition
-            if rule.enabled != 1 or rule.condition == VOLATILITY:
-                breaker.close()
-            elif self._holds_true(account, rule):
-                if breaker.state == BREAKER_CLOSED:
-                    breaker.state, breaker.tripped_at = BREAKER_TRIPPED, self.now
-                    cools = rule.condition == CONSECUTIVE_LOSSES
-                    breaker.closes_at = self.now + rule.cooling_off_ns if cools else 0
-            elif rule.condition != CONSECUTIVE_LOSSES:
-                breaker.close()
-
-    def _holds_true(self, account: Account, rule: Any) -> bool:
-        if rule.condition == CONSECUTIVE_LOSSES:
-            return bool(account.consecutive_losses >= rule.threshold)
-        if rule.condition == MAX_DRAWDOWN:
-            highest = account.peak
-        else:
-            period = PERIODS[rule.condition]
-            if account.start[period] == 0:
-                return True
-            highest = account.base[period]
-        if highest <= 0:
-            return True
-        # Not bounded to int64: a fall beyond it is above every threshold.
-        return bool(-((account.equity - highest) * PPM // highest) > rule.threshold)
+    def add_event(self, event: dict[str, Any]) -> None:
+        """Keep the trip of a breaker, as long as there is room for it."""
+        self.event_count += 1
+        self.events.append({"event_id": self.event_count, **event})
 
     # --- Equity -------------------------------------------------------------------------------
 
@@ -289,6 +318,8 @@ class Books:
         account = hold.account
         account.held_risk += sign * risk
         account.held_notional += sign * notional
+        if hold.strategy is not None:
+            hold.strategy.held += sign * notional
         if hold.is_exit:
             hold.position.working_exits += sign * steps
             if hold.position.position_id != NO_ID:

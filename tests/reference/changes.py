@@ -8,7 +8,13 @@ from typing import Any
 from server.hotpath.layout import CLOCK_LEAP_NS
 from tests.reference.arithmetic import volatility_micropoints
 from tests.reference.books import Account, Books, Breaker, Market
+from tests.reference.controls import begin_collar
 from tests.reference.rows import NO_SYMBOL
+
+# Kinds whose changes may have several rows, each for itself.
+_ROW_BY_ROW = (1, 2, 4, 5, 6, 16)
+# What makes a condition another one.
+_CONDITION = ("condition", "over_request", "program_length", "program", "constants")
 
 
 class Changes:
@@ -33,11 +39,15 @@ class Changes:
             12: self._clock,
             13: self._equity,
             14: self._session,
+            16: self._kill,
+            17: self._strategy,
+            18: self._breaker_reset,
         }[kind]
         books = self.books
         books.sequence += 1
         books.state_version = max(books.state_version, version)
-        if not apply(rows, deleted=deleted):
+        parts = [[row] for row in rows] if kind in _ROW_BY_ROW else [rows]
+        if not all([apply(part, deleted=deleted) for part in parts]):  # noqa: C419 - each counts
             books.unknown_changes += 1
 
     def _known_account(self, account_id: bytes) -> Account | None:
@@ -49,8 +59,12 @@ class Changes:
         if deleted:
             self.books.instruments.pop(row.symbol, None)
         else:
-            self.books.instruments[row.symbol] = row
-            self.books.markets.setdefault(row.symbol, Market())
+            books = self.books
+            market = books.markets.setdefault(row.symbol, Market())
+            before = books.instruments_ever.get(row.symbol, row)
+            if before.tick_size != row.tick_size:
+                market.collar_twice = 0
+            books.instruments[row.symbol] = books.instruments_ever[row.symbol] = row
         return True
 
     def _provider(self, rows: list[Any], *, deleted: bool) -> bool:
@@ -123,8 +137,12 @@ class Changes:
             books.breakers[row.breaker_id] = (account, breaker)
             account.breakers.append(breaker)
         else:
-            if known[1].definition.condition != row.condition:
+            before = known[1].definition
+            if any(getattr(before, name) != getattr(row, name) for name in _CONDITION):
                 known[1].close()
+                known[1].trip_count = 0
+            if before.enabled == 0 and row.enabled == 1:
+                known[1].trip_count = 0
             known[1].definition = row
         books.refresh(account)
         return True
@@ -144,6 +162,7 @@ class Changes:
         sides_valid = all(math.isfinite(side) and side > 0 for side in (row.bid, row.ask))
         if sides_valid and row.quote_at_ns >= market.quote_at:
             market.quote, market.quote_at = (row.bid, row.ask), row.quote_at_ns
+            begin_collar(market, self.books.instruments[row.symbol])
         return True
 
     def _policy(self, rows: list[Any], *, deleted: bool) -> bool:
@@ -178,4 +197,31 @@ class Changes:
         row, books = rows[0], self.books
         books.session, books.next_session = row.session, row.next_session
         books.next_session_at = row.next_at_ns
+        return True
+
+    def _kill(self, rows: list[Any], *, deleted: bool) -> bool:
+        return self.books.kills.put(rows[0])
+
+    def _strategy(self, rows: list[Any], *, deleted: bool) -> bool:
+        row = rows[0]
+        account = self._known_account(row.account_id)
+        strategy = None if account is None else account.strategies.get(row.strategy_id)
+        if strategy is None:
+            return False
+        if row.enabled_at_ns > strategy.enabled_at:
+            strategy.enabled_at = row.enabled_at_ns
+            strategy.disabled_at = strategy.executions = strategy.window_start = 0
+        return True
+
+    def _breaker_reset(self, rows: list[Any], *, deleted: bool) -> bool:
+        row, books = rows[0], self.books
+        known = books.breakers.get(row.breaker_id)
+        if known is None:
+            return False
+        account, breaker = known
+        if row.reset_at_ns > breaker.reset_at:
+            books.roll(account)
+            breaker.close()
+            breaker.trip_count, breaker.reset_at = 0, row.reset_at_ns
+            books.refresh(account)
         return True

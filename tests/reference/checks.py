@@ -1,10 +1,7 @@
-"""The checks that do not depend on the size (page, 4.1 to 4.6 and 4.10)."""
-
-from typing import Any
+"""The checks that do not depend on the size (page, 4.1 to 4.6, and 15)."""
 
 from server.hotpath.layout import (
     CONVERSION_RATE_STALE_NS,
-    DECISION_BREAKERS_MAX,
     HEARTBEAT_DEGRADED_NS,
     HEARTBEAT_REFUSE_NS,
     MARKET_STALE_NS,
@@ -18,8 +15,6 @@ from server.hotpath.reasons import (
     R_ACCOUNT_REDUCING,
     R_ACCOUNT_UNKNOWN,
     R_ATR_MISSING,
-    R_BREAKER_REDUCED_SIZE,
-    R_BREAKER_TRIPPED,
     R_CLOCK_UNCONFIRMED,
     R_CONFIGURATION_MISSING,
     R_CONVERSION_RATE_MISSING,
@@ -31,6 +26,8 @@ from server.hotpath.reasons import (
     R_FEED_MISSING,
     R_FEED_STALE,
     R_INPUT_STALE,
+    R_KILL_ALL,
+    R_KILL_NEW_RISK,
     R_NEW_PROVIDER,
     R_PROVIDER_SCORE_LOW,
     R_PROVIDER_UNKNOWN,
@@ -46,19 +43,21 @@ from server.hotpath.reasons import (
 )
 from server.hotpath.records import HAS_ATR, HAS_STOP_LOSS, HAS_VOLATILITY_INDEX, KNOWN_SCORE
 from tests.reference.arithmetic import atr_ticks, price_ticks, volatility_micropoints
-from tests.reference.books import BREAKER_TRIPPED, VOLATILITY, Books
+from tests.reference.books import Books
+from tests.reference.breakers import Breakers
 from tests.reference.judgement import DEGRADED, REFUSE, Judgement
+from tests.reference.kills import ALL, NEW_RISK
 from tests.reference.rows import NO_SYMBOL
 
-ACTION_REDUCE_SIZE, ACTION_ALERT = 3, 5
 REDUCING = 2
 
 
 class Checks:
     """Judges everything that does not depend on the size."""
 
-    def __init__(self, books: Books) -> None:
+    def __init__(self, books: Books, breakers: Breakers) -> None:
         self.books = books
+        self.breakers = breakers
 
     def age(self, at: int) -> int:
         return max(0, self.books.now - at)
@@ -82,7 +81,7 @@ class Checks:
         if age is None or stale or books.clock_unconfirmed:
             answer["mode"] = REFUSE
         if is_exit:
-            for reason in (R_FEED_MISSING, R_FEED_STALE, R_CLOCK_UNCONFIRMED, R_RESTARTED):
+            for reason in (R_FEED_MISSING, R_FEED_STALE, R_CLOCK_UNCONFIRMED):
                 case.skip(reason)
             return
         case.check(R_FEED_MISSING, denied=age is None)
@@ -94,19 +93,33 @@ class Checks:
 
     def identity(self, case: Judgement) -> bool:
         """Return whether account and instrument are known."""
-        request, books = case.request, self.books
         case.check(R_ACCOUNT_UNKNOWN, denied=case.account is None)
         case.check(R_SYMBOL_UNKNOWN, denied=case.instrument is None)
         if case.instrument is not None:
-            other = request.exchange not in (NO_SYMBOL, case.instrument.exchange)
+            other = case.request.exchange not in (NO_SYMBOL, case.instrument.exchange)
             case.check(R_EXCHANGE_MISMATCH, denied=other)
         if case.account is None or case.instrument is None:
             return False
-        if request.reduce_only == 0 and books.restarted:
-            ttl = case.account.spec.reservation_ttl_ns
-            since = books.now - books.started_at
-            case.check(R_RESTARTED, denied=since < ttl, limit=ttl, observed=since)
+        if not case.request.reduce_only:
+            self._restarted(case)
         return True
+
+    def _restarted(self, case: Judgement) -> None:
+        books = self.books
+        if not books.restarted:
+            case.check(R_RESTARTED, denied=False)
+            return
+        ttl = case.account.spec.reservation_ttl_ns
+        since = books.now - books.started_at
+        case.check(R_RESTARTED, denied=since < ttl, limit=ttl, observed=since)
+
+    def kills(self, case: Judgement) -> bool:
+        """Return whether the order may be judged at all."""
+        worst = self.books.kills.worst(case.request)
+        case.check(R_KILL_ALL, denied=worst == ALL)
+        stopped = worst == NEW_RISK and not case.request.reduce_only
+        case.check(R_KILL_NEW_RISK, denied=stopped)
+        return worst != ALL and not stopped
 
     # --- 3. Account ---------------------------------------------------------------------------
 
@@ -126,7 +139,10 @@ class Checks:
         starts = [books.window_start(account, period) for period in ("day", "week", "month")]
         case.check(R_WINDOW_MISSING, denied=0 in starts)
         rest = max(0, account.cooling_until - books.now)
-        case.check(R_COOLING_OFF, denied=rest > 0, limit=rest, observed=0)
+        if rest:
+            case.deny(R_COOLING_OFF, rest, 0)
+        else:
+            case.check(R_COOLING_OFF, denied=False)
 
     # --- 4. Provider --------------------------------------------------------------------------
 
@@ -182,7 +198,7 @@ class Checks:
     def rate(self, case: Judgement) -> int | None:
         quote, own = case.instrument.quote_currency, case.account.spec.currency
         if quote == own:
-            case.set(1, R_CONVERSION_RATE_MISSING)
+            case.skip(R_CONVERSION_RATE_MISSING)
             return PICOS
         row = self.books.rates.get((quote, own))
         age = 0
@@ -210,13 +226,17 @@ class Checks:
         stored = None
         if market.atr is not None:
             stored = atr_ticks(market.atr, case.instrument) or None
+        case.check(R_INPUT_STALE, denied=False)
         atr_needed = self.books.policy.k_atr_ppm > 0
         atr = self._larger(
             case, "atr", given, stored, market.atr_at if market.atr is not None else None
         )
         case.atr = atr or 0
         case.atr_missing = atr_needed and atr is None
-        self._demand(case, case.atr_missing, stored is not None, market.atr_at, R_ATR_MISSING)
+        if atr_needed:
+            self._demand(case, case.atr_missing, stored is not None, market.atr_at, R_ATR_MISSING)
+        else:
+            case.skip(R_ATR_MISSING)
 
         given = None
         if request.present & HAS_VOLATILITY_INDEX:
@@ -226,12 +246,12 @@ class Checks:
             case, "volatility", given, market.volatility, market.volatility_at if known else None
         )
         factor = 0 if configuration is None else configuration.volatility_adjustment_ppm
-        needed = factor > 0 or any(
-            breaker.definition.condition == VOLATILITY and breaker.definition.enabled == 1
-            for breaker in self.breakers_in_scope(case)
-        )
-        missing = needed and case.volatility is None
-        self._demand(case, missing, known, market.volatility_at, R_VOLATILITY_MISSING)
+        needed = factor > 0 or self.breakers.needs_volatility(case)
+        missing = case.volatility is None
+        if needed:
+            self._demand(case, missing, known, market.volatility_at, R_VOLATILITY_MISSING)
+        else:
+            case.skip(R_VOLATILITY_MISSING)
         if case.volatility is not None and factor > 0:
             excess = case.exact.mul_div(max(0, case.volatility - 50 * PPM), 1, 50, up=True)
             damping = case.exact.ppm(factor, excess, up=True)
@@ -257,20 +277,20 @@ class Checks:
     def _demand(self, case: Judgement, missing: bool, stored: bool, at: int, reason: int) -> None:
         stale = stored and self.age(at) > MARKET_STALE_NS
         case.check(reason, denied=missing and not stale)
-        if missing and stale:
-            if R_INPUT_STALE not in case.limit:
-                case.deny(R_INPUT_STALE, MARKET_STALE_NS, self.age(at))
-        elif reason == R_ATR_MISSING:
-            case.set(1, R_INPUT_STALE)
+        if missing and stale and R_INPUT_STALE not in case.limit:
+            case.deny(R_INPUT_STALE, MARKET_STALE_NS, self.age(at))
 
     def _regime(self, case: Judgement, regime: bytes) -> None:
         configuration = case.account.configuration
-        if configuration is None or configuration.regime_count == 0:
+        if configuration is None:
+            return
+        if configuration.regime_count == 0:
             case.skip(R_REGIME_MISSING)
             case.skip(R_REGIME_BLOCKED)
             return
         case.check(R_REGIME_MISSING, denied=regime == NO_SYMBOL)
         if regime == NO_SYMBOL:
+            case.skip(R_REGIME_BLOCKED)
             return
         names = configuration.regime_names[: configuration.regime_count]
         blocked = False
@@ -279,42 +299,3 @@ class Checks:
             blocked = configuration.regime_blocked[index] == 1
             case.regime_ppm = min(configuration.regime_multiplier_ppm[index], PPM)
         case.check(R_REGIME_BLOCKED, denied=blocked)
-
-    # --- 10. Breakers -------------------------------------------------------------------------
-
-    @staticmethod
-    def breakers_in_scope(case: Judgement) -> list[Any]:
-        instrument, found = case.instrument, []
-        for breaker in case.account.breakers:
-            rule = breaker.definition
-            symbols = rule.symbols[: rule.symbol_count]
-            exchanges = rule.exchanges[: rule.exchange_count]
-            if symbols and instrument.symbol not in symbols:
-                continue
-            if exchanges and instrument.exchange not in (NO_SYMBOL, *exchanges):
-                continue
-            found.append(breaker)
-        return found
-
-    def breakers(self, case: Judgement) -> None:
-        denied = False
-        for breaker in self.breakers_in_scope(case):
-            rule = breaker.definition
-            tripped_at, closes_at = breaker.tripped_at, breaker.closes_at
-            if rule.condition == VOLATILITY:
-                known = case.volatility is not None and rule.enabled == 1
-                tripped = known and case.volatility > rule.threshold
-                tripped_at, closes_at = self.books.now, 0
-            else:
-                tripped = breaker.state == BREAKER_TRIPPED
-            if not tripped:
-                continue
-            if len(case.breakers) < DECISION_BREAKERS_MAX:
-                row = (rule.breaker_id, BREAKER_TRIPPED, tripped_at, closes_at)
-                case.breakers.append(row)
-            if rule.action == ACTION_REDUCE_SIZE:
-                case.note(R_BREAKER_REDUCED_SIZE)
-                case.size_breakers.append(rule.multiplier_ppm)
-            elif rule.action != ACTION_ALERT:
-                denied = True
-        case.check(R_BREAKER_TRIPPED, denied=denied)

@@ -14,7 +14,6 @@ from server.hotpath.reasons import (
     R_POSITIONS_FULL,
     R_RESERVATIONS_FULL,
     REASONS_MAX,
-    S_ABSENT,
     S_CUT,
     S_DENY,
     S_PASS,
@@ -34,8 +33,10 @@ from server.hotpath.records import (
 from server.hotpath.rows import WHEEL_SHIFT
 from tests.reference.arithmetic import lot_steps, lots_of, price_ticks
 from tests.reference.books import Account, Books, Hold, Remembered
+from tests.reference.breakers import Breakers
 from tests.reference.checks import Checks
-from tests.reference.judgement import ALLOW, CAPS, DENY, REDUCE, Judgement
+from tests.reference.controls import Controls
+from tests.reference.judgement import ALLOW, CAPS, DENY, REDUCE, Judgement, indices_of
 from tests.reference.rows import NO_ID, read_request
 from tests.reference.sizing import Model, Sizing
 from tests.reference.validity import find_fault, has_unknown_enum
@@ -48,9 +49,11 @@ RESERVED_DIVISOR = 64
 class Decisions:
     """Judges requests against the books."""
 
-    def __init__(self, books: Books, models: dict[int, Model]) -> None:
+    def __init__(self, books: Books, models: dict[int, Model], breakers: Breakers) -> None:
         self.books = books
-        self.checks = Checks(books)
+        self.breakers = breakers
+        self.checks = Checks(books, breakers)
+        self.controls = Controls(books)
         self.sizing = Sizing(books, models)
 
     def decide(self, row: Any) -> tuple[int, dict[str, Any]]:
@@ -104,36 +107,47 @@ class Decisions:
         return False
 
     def _judge(self, case: Judgement) -> None:
-        checks, sizing, request = self.checks, self.sizing, case.request
+        checks, request = self.checks, case.request
         checks.service(case)
         if has_unknown_enum(request):
             full = case.status[R_IDEMPOTENCY_FULL]
-            case.status = [S_ABSENT] * REASONS_MAX
+            case.status = bytearray(REASONS_MAX)
+            case.limit, case.observed = {}, {}
             case.status[R_IDEMPOTENCY_FULL] = full
             case.deny(R_ENUM_VALUE_UNKNOWN)
             return
+        case.check(R_ENUM_VALUE_UNKNOWN, denied=False)
         if case.account is not None:
             case.answer["equity_age_ns"] = checks.age(case.account.equity_at)
-        if not checks.identity(case):
+        if not (checks.identity(case) and checks.kills(case)):
             return
+        self._set_aside(case)
         if request.reduce_only:
             self._judge_exit(case)
-            return
+        else:
+            self._judge_new_risk(case)
+
+    def _judge_new_risk(self, case: Judgement) -> None:
+        checks, sizing, request = self.checks, self.sizing, case.request
         case.answer["session"] = sizing.session(request)
+        case.override = case.account.overrides.get(request.symbol)
+        case.net = case.account.positions.get((request.symbol, NO_ID))
         checks.account(case)
         checks.provider(case)
         checks.prices(case)
         checks.market(case)
-        checks.breakers(case)
+        self.controls.instrument(case)
+        self.controls.flow(case)
         sizing.slippage(case)
         sizing.buffer(case)
         sizing.stops(case)
-        self._set_aside(case)
-        case.net = case.account.positions.get((request.symbol, NO_ID))
+        self.breakers.judge(case)
         sizing.size(case)
         sizing.position_drawdown(case)
         if case.sizes_known:
             sizing.caps(case)
+            self.controls.caps(case)
+            sizing.fit(case)
             self._price_hold(case)
         self._judge_room(case)
 
@@ -165,7 +179,6 @@ class Decisions:
 
     def _judge_exit(self, case: Judgement) -> None:
         books, request = self.books, case.request
-        self._set_aside(case)
         row = case.account.positions.get((request.symbol, request.position_id))
         count, capacity = books.holds_in_use, books.capacity.reservations
         case.check(R_RESERVATIONS_FULL, denied=count >= capacity, limit=capacity, observed=count)
@@ -188,7 +201,8 @@ class Decisions:
         case.sizes_known = True
         case.largest = available
         case.lot = min(case.target, available)
-        case.set(S_CUT if case.off_step else S_PASS, R_LOT_STEP)
+        if case.off_step:
+            case.set(S_CUT, R_LOT_STEP)
         clipped = S_CUT if case.lot < case.target else S_PASS
         if case.lot == 0:
             if case.target > 0:
@@ -202,7 +216,8 @@ class Decisions:
 
     def _conclude(self, case: Judgement) -> None:
         out_of_range = case.exact.out_of_range or self.books.exact.out_of_range
-        case.check(R_ARITHMETIC_RANGE, denied=out_of_range)
+        if case.status[R_ENUM_VALUE_UNKNOWN] == S_PASS:
+            case.check(R_ARITHMETIC_RANGE, denied=out_of_range)
         answer, denied = case.answer, bool(case.denials())
         answer["binding"] = self._binding(case) + 1
         if case.sizes_known:
@@ -234,7 +249,7 @@ class Decisions:
             denials = case.denials()
             if denials:
                 return denials[0]
-            cuts = [index for index, status in enumerate(case.status) if status == S_CUT]
+            cuts = indices_of(case.status, S_CUT)
             for reason in (R_EXIT_CLIPPED, R_LOT_STEP):
                 if reason in cuts:
                     return reason
@@ -273,10 +288,19 @@ class Decisions:
             loss_per_lot=answer["loss_per_lot_micros"],
             notional_per_lot=answer["notional_per_lot_micros"],
             expires_at=expires_at,
+            made_at=books.now,
         )
+        self.controls.count(case, hold)
         books.open_hold(hold)
         answer["known"] |= KNOWN_HOLD
         answer["expires_at_ns"] = expires_at
+
+    def take_back(self, decision_id: int) -> None:
+        """Give back the hold of an order that was never sent, and what it has counted."""
+        hold = self.books.holds.get(decision_id)
+        if hold is not None and hold.in_use:
+            self.controls.take_back(hold)
+            self.books.close_hold(hold)
 
     def _fill(self, case: Judgement) -> dict[str, Any]:
         answer, books = case.answer, self.books

@@ -3,18 +3,10 @@
 from typing import Any
 
 from server.hotpath.reasons import (
+    CAP_RUNS,
     R_BELOW_MIN_LOT,
-    R_CORRELATED_EXPOSURE,
-    R_DAILY_LOSS_BUDGET,
     R_EXIT_CLIPPED,
-    R_LEVERAGE,
-    R_MAX_LOT,
-    R_MONTHLY_LOSS_BUDGET,
-    R_POSITION_SIZE,
-    R_RISK_PER_TRADE,
-    R_WEEKLY_LOSS_BUDGET,
     REASONS_MAX,
-    S_ABSENT,
     S_CUT,
     S_DENY,
     S_NOT_APPLICABLE,
@@ -23,18 +15,9 @@ from server.hotpath.reasons import (
 )
 from server.hotpath.records import AGE_ABSENT
 from tests.reference.arithmetic import Exact
-from tests.reference.books import Account, Hold, Position
+from tests.reference.books import Account, Breaker, Hold, Position, Strategy
 
-CAPS = (
-    R_RISK_PER_TRADE,
-    R_MAX_LOT,
-    R_POSITION_SIZE,
-    R_LEVERAGE,
-    R_CORRELATED_EXPOSURE,
-    R_DAILY_LOSS_BUDGET,
-    R_WEEKLY_LOSS_BUDGET,
-    R_MONTHLY_LOSS_BUDGET,
-)
+CAPS = tuple(reason for first, last in CAP_RUNS for reason in range(first, last + 1))
 SIZE_LIMITS = frozenset((*CAPS, R_BELOW_MIN_LOT, R_EXIT_CLIPPED))
 ALLOW, REDUCE, DENY = 1, 2, 3
 NORMAL, DEGRADED, REFUSE = 1, 2, 3
@@ -47,6 +30,15 @@ _ZERO_COLUMNS = (
     "trailing_stop_distance", "largest_passing_lots", "expires_at_ns", "session",
 )  # fmt: skip
 _AGES = ("heartbeat", "equity", "score", "atr", "volatility", "conversion_rate", "quote")
+
+
+def indices_of(statuses: bytes | bytearray, status: int) -> list[int]:
+    """Return the reasons that have a status, by index."""
+    found, at = [], statuses.find(status)
+    while at >= 0:
+        found.append(at)
+        at = statuses.find(status, at + 1)
+    return found
 
 
 class Judgement:
@@ -62,7 +54,7 @@ class Judgement:
         self.answer["mode"] = NORMAL
         for age in _AGES:
             self.answer[f"{age}_age_ns"] = AGE_ABSENT
-        self.status = [S_ABSENT] * REASONS_MAX
+        self.status = bytearray(REASONS_MAX)  # all absent
         self.limit: dict[int, int] = {}
         self.observed: dict[int, int] = {}
         self.lots_max: dict[int, int] = {}
@@ -81,7 +73,12 @@ class Judgement:
         self.score = 0
         self.new_provider = False
         self.degraded = False
+        self.breakers_in_scope: list[Breaker] | None = None
         self.size_breakers: list[int] = []
+        self.quote_twice = 0
+        self.needs_strategy = False
+        self.strategy: Strategy | None = None
+        self.content: tuple[Any, ...] | None = None
         self.slippage = 0
         self.buffer = 0
         self.sizes_known = False
@@ -90,6 +87,7 @@ class Judgement:
         self.off_step = False
         self.largest = 0
         self.net: Position | None = None
+        self.override: Any = None
         self.exit_row: Position | None = None
         self.replaced: Hold | None = None
         self.hold_risk = 0
@@ -124,8 +122,14 @@ class Judgement:
             status = S_DENY if steps_max < self.instrument.min_lot_steps else S_CUT
         self.set(status, reason, limit, observed)
 
+    def exposed_steps(self) -> int:
+        """Return the lot steps on the order's side, open and held."""
+        if self.net is None:
+            return 0
+        return max(0, self.sign * self.net.net + self.net.held[self.request.side])
+
     def denials(self) -> list[int]:
-        return [reason for reason, status in enumerate(self.status) if status == S_DENY]
+        return indices_of(self.status, S_DENY)
 
     def hard_denials(self) -> list[int]:
         """Return the denials that no smaller size would cure, by index."""

@@ -19,12 +19,22 @@ from server.hotpath.records import (
 )
 from server.hotpath.rows import RESERVATION_HELD, RESERVATION_WORKING
 from tests.reference.arithmetic import INT64_MAX, lot_steps, micros, nearest_ticks
-from tests.reference.books import CONSECUTIVE_LOSSES, Account, Books, Hold, Position
+from tests.reference.books import Account, Books, Hold, Position, Strategy
+from tests.reference.breakers import Breakers
 from tests.reference.rows import NO_ID, NO_SYMBOL, read_report
 from tests.reference.sizing import notional_per_lot
-from tests.reference.validity import BUY, CLOSE, FILL, PARTIAL_FILL, Fault, fault, find_report_fault
+from tests.reference.validity import (
+    BUY,
+    CLOSE,
+    FILL,
+    PARTIAL_FILL,
+    UNKNOWN,
+    Fault,
+    fault,
+    find_report_fault,
+)
 
-ACK = 1
+ACKS = (1, UNKNOWN)
 ENDS = (4, 5, 6)  # REJECT, CANCEL, EXPIRE
 MOVES = (PARTIAL_FILL, FILL, CLOSE)
 
@@ -32,8 +42,9 @@ MOVES = (PARTIAL_FILL, FILL, CLOSE)
 class Reports:
     """Applies reports to the books."""
 
-    def __init__(self, books: Books) -> None:
+    def __init__(self, books: Books, breakers: Breakers) -> None:
         self.books = books
+        self.breakers = breakers
 
     def report(self, row: Any) -> dict[str, Any]:
         report, books = read_report(row), self.books
@@ -84,7 +95,7 @@ class Reports:
         seen[key] = None
 
     def _settle(self, report: Any, hold: Hold) -> None:
-        if report.kind == ACK and hold.state == RESERVATION_HELD:
+        if report.kind in ACKS and hold.state == RESERVATION_HELD:
             hold.state = RESERVATION_WORKING
         elif report.kind in ENDS and hold.in_use:
             self.books.close_hold(hold)
@@ -180,10 +191,11 @@ class Reports:
                 hold.closed += steps
         elif not closes:
             notional = self._unmatched_notional(account, instrument, steps, price or cost_of(row))
-        self._shift(account, instrument, row, signed, price, risk, notional)
+        strategy = None if hold is None else hold.strategy
+        self.shift(account, instrument, row, signed, price, risk, notional, strategy)
         if row.position_id != NO_ID:
             net = self.books.position(account, instrument.symbol)
-            _turn(net, signed, price)
+            turn(net, signed, price)
         self.books.forget_if_flat(account, row)
 
     def _new_steps(self, account: Account, report: Any, hold: Hold | None, instrument: Any) -> int:
@@ -239,7 +251,7 @@ class Reports:
         """Return an exposure, the largest number there is if it left int64."""
         return INT64_MAX if self.books.exact.out_of_range else exposure
 
-    def _shift(
+    def shift(
         self,
         account: Account,
         instrument: Any,
@@ -248,10 +260,11 @@ class Reports:
         price: int,
         risk: int,
         notional: int,
+        strategy: Strategy | None,
     ) -> None:
         exact, exposure = self.books.exact, self.books.exposure(account, instrument)
         net, size = abs(row.net), abs(signed)
-        opens = _turn(row, signed, price)
+        opens = turn(row, signed, price)
         if opens < size:
             freed_risk = exact.mul_div(row.open_risk, size - opens, net)
             freed_notional = exact.mul_div(row.open_notional, size - opens, net)
@@ -260,6 +273,8 @@ class Reports:
             account.open_risk = _taken_off(account.open_risk, freed_risk)
             account.open_notional = _taken_off(account.open_notional, freed_notional)
             exposure.open = _taken_off(exposure.open, freed_notional)
+            if strategy is not None:
+                strategy.open = max(0, strategy.open - freed_notional)
             risk = exact.mul_div(risk, opens, size, up=True)
             notional = exact.mul_div(notional, opens, size, up=True)
         row.open_risk = _added(row.open_risk, risk)
@@ -267,6 +282,8 @@ class Reports:
         account.open_risk = _added(account.open_risk, risk)
         account.open_notional = _added(account.open_notional, notional)
         exposure.open = _added(exposure.open, notional)
+        if strategy is not None:
+            strategy.open = _added(strategy.open, notional)
 
     # --- Orders and money ---------------------------------------------------------------------
 
@@ -284,9 +301,7 @@ class Reports:
             return
         if pnl >= 0:
             account.consecutive_losses = 0
-            for breaker in account.breakers:
-                if breaker.definition.condition == CONSECUTIVE_LOSSES:
-                    breaker.close()
+            self.breakers.end_losses(account)
             return
         account.consecutive_losses += 1
         configuration = account.configuration
@@ -330,7 +345,7 @@ def cost_of(row: Position) -> int:
     return abs(row.cost_ticks) // abs(row.net) if row.net else 0
 
 
-def _turn(row: Position, signed: int, price: int) -> int:
+def turn(row: Position, signed: int, price: int) -> int:
     """Move lots and cost of a row and return how many of the lots opened."""
     price = price or cost_of(row)
     opens = abs(signed)

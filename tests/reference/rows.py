@@ -28,9 +28,13 @@ _NUMBERS = {
     "quality_score_micropoints",
     "quality_ppm",
     "score_weights_ppm",
+    "hours_open_minute",
+    "hours_close_minute",
+    "program",
+    "constants",
 }
-# Columns that hold several texts of 32 bytes.
-_LISTS = {"regime_names", "symbols", "exchanges"}
+# Columns that hold several texts, and the bytes of one; a provider is an id and its type.
+_LISTS = {"regime_names": 32, "symbols": 32, "exchanges": 32, "providers": 72, "strategies": 64}
 
 
 def reader(dtype: np.dtype[np.void]) -> Read:
@@ -44,13 +48,13 @@ def reader(dtype: np.dtype[np.void]) -> Read:
         if not kind.shape:
             form += "d" if kind.kind == "f" else "q"
         elif name in _NUMBERS:
-            form += f"{count}q"
+            form += f"{count}{'d' if kind.base.kind == 'f' else 'q'}"
         else:
             form += f"{8 * count}s"
         columns.append((name, count if kind.shape and name in _NUMBERS else 0))
     unpack = struct.Struct(form).unpack
     row_type: Any = namedtuple("Row", dtype.names)  # type: ignore[misc] # noqa: PYI024
-    if not any(count for _name, count in columns) and not _LISTS & set(dtype.names):
+    if not any(count for _name, count in columns) and not _LISTS.keys() & set(dtype.names):
         return lambda row: row_type._make(unpack(row.tobytes()))
 
     def read(row: Any) -> Any:
@@ -60,8 +64,8 @@ def reader(dtype: np.dtype[np.void]) -> Read:
             if count:
                 values.append(tuple(next(words) for _ in range(count)))
             elif name in _LISTS:
-                joined = next(words)
-                values.append(tuple(joined[at : at + 32] for at in range(0, len(joined), 32)))
+                joined, size = next(words), _LISTS[name]
+                values.append(tuple(joined[at : at + size] for at in range(0, len(joined), size)))
             else:
                 values.append(next(words))
         return row_type._make(values)

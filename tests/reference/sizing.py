@@ -31,7 +31,6 @@ from server.hotpath.reasons import (
     R_RISK_PER_TRADE,
     R_WEEKLY_LOSS_BUDGET,
     S_CUT,
-    S_PASS,
 )
 from server.hotpath.records import (
     HAS_REQUESTED_LOTS,
@@ -157,8 +156,7 @@ class Sizing:
         configuration = case.account.configuration
         if configuration is None:
             return NOT_SET
-        override = case.account.overrides.get(case.instrument.symbol)
-        return stricter(getattr(configuration, column), override, column)
+        return stricter(getattr(configuration, column), case.override, column)
 
     def size(self, case: Judgement) -> None:
         answer, exact, instrument = case.answer, case.exact, case.instrument
@@ -167,7 +165,8 @@ class Sizing:
             parsed = lot_steps(case.request.requested_lots, instrument)
             assert parsed is not None
             case.target, case.off_step = parsed
-        case.set(S_CUT if case.off_step else S_PASS, R_LOT_STEP)
+        if case.off_step:
+            case.set(S_CUT, R_LOT_STEP)
         rate = case.rate
         if rate is None:
             return
@@ -224,12 +223,13 @@ class Sizing:
     def caps(self, case: Judgement) -> None:
         instrument, account = case.instrument, case.account
         case.cap(R_MAX_LOT, instrument.max_lot_steps, instrument.max_lot_steps, 0)
+        if account.configuration is None:
+            return
         self._position_size(case)
         used = case.exact.kept(account.open_notional + account.held_notional)
         self._gross(case, R_LEVERAGE, self.own_limit(case, "max_leverage_ppm"), used)
         exposure = self.books.exposure(account, instrument)
-        configuration = account.configuration
-        ratio = NOT_SET if configuration is None else configuration.max_correlated_exposure_ppm
+        ratio = account.configuration.max_correlated_exposure_ppm
         used = case.exact.kept(exposure.open + exposure.held)
         self._gross(case, R_CORRELATED_EXPOSURE, ratio, used)
         for reason, period, column in (
@@ -238,9 +238,13 @@ class Sizing:
             (R_MONTHLY_LOSS_BUDGET, "month", "monthly_max_drawdown_ppm"),
         ):
             self._loss_budget(case, reason, period, column)
+
+    @staticmethod
+    def fit(case: Judgement) -> None:
+        """Fit the target into the smallest of all limits."""
         case.largest = min(case.lots_max.values())
         case.lot = min(case.target, case.largest)
-        least = instrument.min_lot_steps
+        least = case.instrument.min_lot_steps
         case.check(R_BELOW_MIN_LOT, denied=case.lot < least, limit=least, observed=case.lot)
 
     def _position_size(self, case: Judgement) -> None:
@@ -251,9 +255,7 @@ class Sizing:
         exact, instrument, equity = case.exact, case.instrument, case.account.equity
         per_lot = case.answer["notional_per_lot_micros"]
         allowed = exact.allowance(equity, ratio)
-        exposed = 0
-        if case.net is not None:
-            exposed = max(0, case.sign * case.net.net + case.net.held[case.request.side])
+        exposed = case.exposed_steps()
         steps_max = max(0, exact.steps(allowed, per_lot, instrument) - exposed)
         cost = exact.cost(exposed, per_lot, instrument)
         observed = exact.mul_div(cost, PPM, equity, up=True)
@@ -270,7 +272,7 @@ class Sizing:
 
     def _loss_budget(self, case: Judgement, reason: int, period: str, column: str) -> None:
         account, exact = case.account, case.exact
-        ratio = NOT_SET if account.configuration is None else getattr(account.configuration, column)
+        ratio = getattr(account.configuration, column)
         if ratio < 0:
             case.skip(reason)
             return

@@ -31,7 +31,7 @@ Fault = tuple[int, int]
 
 BUY, SELL = 1, 2
 HIGHEST = {"side": 2, "provider_type": 2, "order_type": 4, "time_in_force": 4, "session": 5}
-PARTIAL_FILL, FILL, CLOSE = 2, 3, 7
+PARTIAL_FILL, FILL, CLOSE, UNKNOWN = 2, 3, 7, 8
 MONEY_MAX = 1e12
 
 
@@ -134,7 +134,7 @@ def find_report_fault(report: Any) -> Fault | None:
         return fault("account_id", P_REQUIRED)
     if report.report_id == NO_ID:
         return fault("report_id", P_REQUIRED)
-    if not 1 <= report.kind <= CLOSE:
+    if not 1 <= report.kind <= UNKNOWN:
         return fault("kind", P_REQUIRED)
     moves = report.kind in (PARTIAL_FILL, FILL, CLOSE)
     if moves and not report.present & (REPORT_HAS_LOTS | REPORT_HAS_CUMULATIVE):

@@ -232,7 +232,7 @@ def test_every_change_that_must_be_justified_is_refused_without_a_reason(
     async def scenario(parts: TrustedControl) -> None:
         channels = {
             group: parts.channel(f"spiffe://riskgate/admin/{group}ann")
-            for group in ("", "technology/")
+            for group in ("", "technology/", "risk_senior/")
         }
         asked = 0
         for path, method in METHODS.items():
@@ -240,7 +240,8 @@ def test_every_change_that_must_be_justified_is_refused_without_a_reason(
                 continue
             request = build_request(method, OWN, "1")
             request.note.reason = reason  # type: ignore[attr-defined]
-            channel = channels["technology/" if right_of(method).groups else ""]
+            groups = [rights_pb2.Group.Name(group) for group in right_of(method).groups]
+            channel = channels[f"{groups[0].removeprefix('GROUP_').lower()}/" if groups else ""]
             raw = request.SerializeToString()
             answer = channel.unary_unary(path)(raw)  # type: ignore[call-arg]
             due = grpc.StatusCode.INVALID_ARGUMENT, "a reason is required: note.reason"

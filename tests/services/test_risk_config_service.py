@@ -13,6 +13,7 @@ import pytest
 from riskgate.v1 import admin_pb2, state_pb2
 from riskgate.v1 import risk_config_pb2 as pb
 from server import feed
+from server.forms.order_limits import ACCOUNT_LIMITS
 from server.hotpath import layout
 from server.record.pool import connection
 from server.record.risk_configurations import RiskConfigurationRepository
@@ -219,7 +220,9 @@ def test_create_when_any_number_is_bad_then_invalid_argument_names_it(
         await put_account(parts)
         for name in DOUBLES:
             bad: list[float | None] = [float("nan"), float("inf"), -0.0001, 1e308, 1e-300]
-            if name not in {"max_leverage", "min_provider_score"}:
+            if name in ACCOUNT_LIMITS:
+                bad.append(0.0)
+            elif name not in {"max_leverage", "min_provider_score"}:
                 bad.append(None)
             for value in bad:
                 call = parts.risk.CreateRiskConfiguration(create(low_risk(**{name: value})))

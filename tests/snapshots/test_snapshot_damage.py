@@ -3,6 +3,7 @@
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -98,3 +99,17 @@ def test_counters_that_lead_out_of_the_rows_are_refused(tmp_path: Path) -> None:
         write_file(path, meta, [Section(each, [array]) for each, array in changed.items()])
         with pytest.raises(SnapshotDamagedError, match=name):
             load_snapshot(path, new_state(SMALL))
+
+
+@pytest.mark.parametrize("numbers", [[2, 1], [1, 3], [1, -1], [1], [5, 2]])
+def test_events_that_do_not_stand_where_they_belong_are_refused(
+    tmp_path: Path, numbers: list[int]
+) -> None:
+    path = save(tmp_path, new_small_engine())
+    meta, arrays = read_file(path)
+    engine, events = arrays["engine"].copy(), np.zeros(1 + len(numbers), arrays["events"].dtype)
+    engine["event_count"], events["event_id"][1:] = 2, numbers
+    changed = {**arrays, "engine": engine, "events": events}
+    write_file(path, meta, [Section(each, [array]) for each, array in changed.items()])
+    with pytest.raises(SnapshotDamagedError, match="events"):
+        load_snapshot(path, new_state(SMALL))

@@ -29,6 +29,7 @@ from server.snapshots import (
     remove_old_snapshots,
     snapshot_paths,
 )
+from server.snapshots.file import read_file
 from server.snapshots.index import linked_rows
 from tests.cases import Change, Event, World
 from tests.snapshot_harness import (
@@ -60,6 +61,7 @@ PECULIARITIES: Final = {
     "a hold expires",
     "holds expire together",
     "a breaker tripped",
+    "a trip was told",
     "a model is active",
     "the clock leapt",
 }
@@ -177,13 +179,23 @@ def test_rings_that_go_around_fit_into_another_capacity(tmp_path: Path) -> None:
         assert answer.decision_id == second.state.idempotency.rows[row]["decision_id"] > 0
 
 
+def in_use(path: Path, capacity: str) -> int:
+    """Return how many rows or bytes of a capacity a snapshot needs."""
+    arrays = read_file(path)[1]
+    names = {"answer_bytes": ["answers"], "idempotency": ["idempotency", "reports"]}
+    without_row_0 = {"answers", "idempotency", "reports", "contents"}
+    return max(
+        len(arrays[name]) - (name not in without_row_0) for name in names.get(capacity, [capacity])
+    )
+
+
 def test_a_capacity_that_is_too_small_is_refused_by_the_name_of_the_table(tmp_path: Path) -> None:
     _world, first = played(NARROW_SEED, 1_500, answer_bytes=1 << 15)
     path, capacity = save(tmp_path, first), capacity_of(first.state)
     for name in Capacity._fields:
         small = new_state(capacity._replace(**{name: 2}))
-        if name == "identities":
-            load_snapshot(path, small)  # none is in use
+        if name == "events" or in_use(path, name) <= 2:
+            load_snapshot(path, small)  # of events the newest are kept
             continue
         with pytest.raises(SnapshotCapacityError) as refused:
             load_snapshot(path, small)

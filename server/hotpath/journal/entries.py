@@ -14,6 +14,7 @@ from typing import Final
 
 from server.hotpath.layout import columns_of, packed_dtype
 from server.hotpath.reasons import REASONS_MAX
+from server.hotpath.rows import EVENT
 
 _I8 = "<i8"
 _F8 = "<f8"
@@ -61,9 +62,7 @@ KIND_STREAM: Final = 6  # one message of a stream in which a decision was made
 KIND_REPORT: Final = 7
 KIND_SYNC: Final = 8
 KIND_ACKNOWLEDGE: Final = 9  # a router says what became of a directive
-KIND_EVENT: Final = (
-    10  # a breaker has tripped: EVENT up to EVENT_KEPT_BYTES, made by the entry before
-)
+KIND_EVENT: Final = 10  # a breaker has tripped: EVENT_KEPT, made by an entry before
 KIND_NAMES: Final = (
     "",
     "start",
@@ -91,6 +90,11 @@ START: Final = packed_dtype(
     ("shard", _I8),
     ("shards", _I8),
     ("capacity", (_I8, (16,))),  # in the order of server.hotpath.memory.Capacity
+)
+
+# Behind ENTRY in an entry of KIND_EVENT: what of EVENT never changes.
+EVENT_KEPT: Final = packed_dtype(
+    *columns_of(EVENT)[: list(EVENT.names or ()).index("account_row")],
 )
 
 # Behind ENTRY in an entry of KIND_CHANGE: a FRAME as it came through the ring, with rows and bytes.

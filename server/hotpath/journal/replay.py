@@ -12,6 +12,7 @@ from typing import Any, Final
 from server.hotpath.change_frame import apply_frame_nb
 from server.hotpath.change_kinds import MODEL
 from server.hotpath.clock import take_reading_nb
+from server.hotpath.events import same_event_nb
 from server.hotpath.intrinsics import address_reference, load_acquire, load_half, load_word
 from server.hotpath.jit import entry, i64, kernel, routine
 from server.hotpath.journal.appending import call_entry_at, entry_at, padded_nb
@@ -23,12 +24,14 @@ from server.hotpath.journal.entries import (
     KIND_CHANGE,
     KIND_CLOCK,
     KIND_DECIDE,
+    KIND_EVENT,
     KIND_REPORT,
     KIND_START,
     KIND_STREAM,
     KIND_SYNC,
     READING_BYTES,
 )
+from server.hotpath.journal.event_entries import EVENT_ENTRY_BYTES
 from server.hotpath.layout import packed_dtype
 from server.hotpath.memory import engine_of
 from server.hotpath.ring_frame import FRAME
@@ -136,6 +139,18 @@ def step_nb(replay: Any) -> None:
     replay.bytes_read += size_bytes
 
 
+@routine
+def _keep_again_nb(state: Any, address: int) -> bool:
+    """Compare a journaled event with the state's own, and count it as kept."""
+    if load_half(address) != EVENT_ENTRY_BYTES:
+        return False
+    event_id = load_word(address + ENTRY_BYTES)
+    engine = engine_of(state)
+    follows = event_id > engine.event_kept_count
+    engine.event_kept_count = max(engine.event_kept_count, event_id)
+    return follows and same_event_nb(state, event_id, address + ENTRY_BYTES)
+
+
 @kernel
 def _do_entry_nb(state: Any, wire: Any, replay: Any, kind: int) -> bool:
     """Do what an entry did that needs no Python; tell whether it came out as it was."""
@@ -145,6 +160,9 @@ def _do_entry_nb(state: Any, wire: Any, replay: Any, kind: int) -> bool:
         replay.changes += 1
     elif kind == KIND_CLOCK:
         take_reading_nb(state, entry_at(address).reading_ns)
+    elif kind == KIND_EVENT:
+        if not _keep_again_nb(state, address):
+            return False
     elif not _call_again_nb(state, wire, replay, address):
         return False
     return engine_of(state).sequence == entry_at(address).sequence

@@ -12,6 +12,7 @@ from server.hotpath.journal.appending import (
     call_entry_bytes_nb,
 )
 from server.hotpath.journal.entries import ENTRY_BYTES, KIND_BATCH, KIND_SYNC
+from server.hotpath.journal.event_entries import append_events_nb
 from server.hotpath.journal.journal_record import MODE_OFF
 from server.hotpath.journal.segment_room import (
     ROOM,
@@ -79,7 +80,10 @@ def end_call_nb(
     identity: int,
     identity_bytes: int,
 ) -> None:
-    """Journal a call that has changed something, or the time alone if only that has moved."""
+    """Journal a call that has changed something, or the time alone if only that has moved.
+
+    The events that it has made follow it.
+    """
     if wire.reading_count > 0 or wire.applied != 0:
         append_call_nb(
             state,
@@ -97,6 +101,7 @@ def end_call_nb(
         )
     elif engine_of(state).reading_ns != journal.reading_ns and wire.room != ROOM_NONE:
         append_clock_nb(state, journal, engine_of(state).reading_ns)
+    append_events_nb(state, journal)
 
 
 @routine
@@ -105,3 +110,4 @@ def tick_nb(state: Any, journal: Any, reading_ns: int) -> None:
     if make_room_nb(journal, i64(ENTRY_BYTES)) != ROOM_NONE:
         take_reading_nb(state, reading_ns)
         append_clock_nb(state, journal, reading_ns)
+    append_events_nb(state, journal)

@@ -8,9 +8,9 @@ from server.hotpath.intrinsics import address_of, address_reference, copy_bytes
 from server.hotpath.jit import i64, kernel, routine
 from server.hotpath.layout import packed_dtype
 from server.hotpath.memory import decision_of, request_of
+from server.hotpath.order_flow import take_back_nb
 from server.hotpath.reasons import R_BATCH_DENIED, S_DENY
 from server.hotpath.records import DECIDED, DECISION, KNOWN_HOLD, REPEATED
-from server.hotpath.reservations import release_nb
 from server.hotpath.verdict import VERDICT_DENY
 from server.hotpath.wire import fields as f
 from server.hotpath.wire.decision import (
@@ -128,7 +128,7 @@ def _is_denied_nb(state: Any, wire: Any, items: int) -> bool:
 def _deny_nb(state: Any, decision: Any) -> None:
     """Turn an answer that would have let an order go into the denial of the whole batch."""
     if decision.reservation_row != 0:
-        release_nb(state, decision.reservation_row)
+        take_back_nb(state, decision.reservation_row)
     decision.verdict = VERDICT_DENY
     decision.lot_size = 0.0
     decision.known &= ~KNOWN_HOLD

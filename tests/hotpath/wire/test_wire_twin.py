@@ -11,7 +11,7 @@ import pytest
 from riskgate.v1 import decision_pb2 as pb
 from riskgate.v1.identity_pb2 import Identity
 from tests.cases import Change, Decide, World
-from tests.cases.changes import ACCOUNTS, PROVIDERS
+from tests.cases.names import ACCOUNTS, PROVIDERS
 from tests.hotpath.wire.messages import Spoiler, to_report, to_request
 from tests.hotpath.wire.pair import Pair, Refused
 
