@@ -137,7 +137,8 @@ def _main(data_dir: Path, way: Way) -> None:
     credentials = credentials_for(data_dir, way)
     with riskgate.Client(way.address, credentials=credentials, deadline_s=_DEADLINE_S) as client:
         answers.send(client, order)
-        print("ready", flush=True)  # noqa: T201 - read by whoever started this
+        sys.stdout.write("ready\n")
+        sys.stdout.flush()
         threading.Thread(target=wait_for_end, daemon=True).start()
         while not stop.is_set():
             answers.send(client, order)

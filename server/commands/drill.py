@@ -64,7 +64,8 @@ def drill(
 ) -> None:
     """Flood every engine with dry-run orders of sandbox accounts, kill, measure, re-arm, keep it.
 
-    Exit code 0: every engine has confirmed and approved nothing behind that; 2: not so.
+    Exit code 0: every engine has confirmed and approved nothing behind that, and the accounts are
+    re-armed; 2: not so.
     """
     require_reason(reason)
     place = data_dir or Path(DATA_DIR_DEFAULT)
@@ -82,12 +83,13 @@ def drill(
         except riskgate.NoDecisionError as error:
             raise UnavailableError("decision port", str(error)) from error
 
+        requests: list[pb.KillRequest] = []
+
         def kill(accounts: Sequence[str]) -> list[Confirmation]:
             now_ns = time.time_ns()
-            requests = [
-                pb.KillRequest(target=_target(each), killed_at_ns=now_ns, note=why)
-                for each in accounts
-            ]
+            for each in accounts:
+                request = pb.KillRequest(target=_target(each), killed_at_ns=now_ns, note=why)
+                requests.append(request)
             return KillCall(
                 place,
                 requests,
@@ -96,23 +98,28 @@ def drill(
             ).run()
 
         measured = exercise(sorties, kill)
-        report = _keep(client, pb.RecordDrillRequest(report=measured, note=why), otp)
+        # What was measured is kept, even if the code is wrong.
+        keep = pb.RecordDrillRequest(report=measured, note=why)
+        report = call(client.drills.RecordDrill, keep).report
+        is_rearmed = _rearm(client, requests, otp)
     _show(report, as_json=as_json)
-    if not is_passed(report):
+    if not (is_passed(report) and is_rearmed):
         raise typer.Exit(NOT_COMPLETE_EXIT_CODE)
 
 
-def _keep(client: ControlClient, request: pb.RecordDrillRequest, otp: str | None) -> pb.DrillReport:
-    """Store the report, then re-arm: what was measured is kept even if the code is wrong."""
-    stored: pb.DrillReport = call(client.drills.RecordDrill, request).report
-    targets = [_target(each.account_id) for each in request.report.replicas]
-    rearm = pb.RearmRequest(targets=targets, note=request.note)
+def _rearm(client: ControlClient, requests: list[pb.KillRequest], otp: str | None) -> bool:
+    """End the kills of a drill; tell whether that was possible."""
+    targets = [request.target for request in requests]
     try:
-        call(client.kills.Rearm, rearm, otp=otp)
+        for request in requests:
+            # Once more: control may have been too slow then, and re-arms only what it knows.
+            call(client.kills.Kill, request)
+        call(client.kills.Rearm, pb.RearmRequest(targets=targets, note=requests[0].note), otp=otp)
     except RiskgateError as error:
         names = ", ".join(target.name for target in targets)
         typer.echo(f"STILL KILLED: {names}: {error}; use `riskgate rearm`", err=True)
-    return stored
+        return False
+    return True
 
 
 def _require_sandbox(client: ControlClient, account_id: str) -> None:

@@ -25,7 +25,7 @@ from server.hotpath.order_contents import (
     remember_content_nb,
 )
 from server.hotpath.reasons import R_MESSAGE_RATE, S_NOT_APPLICABLE
-from server.hotpath.reservations import release_nb
+from server.hotpath.reservations import is_live_nb, release_nb
 from server.hotpath.strategies import (
     check_strategy_nb,
     count_execution_nb,
@@ -99,6 +99,8 @@ def take_back_nb(state: Any, row: int) -> None:
     Only within the call that made the hold, while no configuration changes.
     """
     held = reservation_at(state, row)
+    if not is_live_nb(held.state):
+        return  # a later order of the same batch has replaced it
     account = account_at(state, held.account_row)
     configuration = configuration_at(state, held.account_row)
     if account.has_configuration != 0 and held.is_exit == 0:

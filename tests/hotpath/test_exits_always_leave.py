@@ -22,6 +22,7 @@ from server.hotpath.records import (
     REPORT_UNMATCHED,
     REQUEST,
 )
+from server.hotpath.table import find_nb
 from tests.cases import Change, Decide, World
 from tests.cases.markets import LEVER, MARKETS
 from tests.cases.names import ACCOUNTS, IDENTITIES, PROVIDERS, STRATEGIES
@@ -29,7 +30,7 @@ from tests.cases.world import ROOMY
 
 SEED: Final = 20_261_107
 CAMPAIGN: Final = os.environ.get("RISKGATE_CAMPAIGN") == "1"
-STATES: Final = 100_000 if CAMPAIGN else 10_000
+STATES: Final = 100_000 if CAMPAIGN else 4_000
 STATES_PER_WORLD: Final = 1_000
 DENY, FILL = 3, 3
 INSTRUMENT, ACCOUNT, CONFIGURATION, BREAKER, WINDOW, EQUITY, KILL = 1, 2, 3, 7, 10, 13, 16
@@ -39,6 +40,11 @@ Rows = Any
 
 def _text(rows: Rows, column: str) -> str:
     return text(rows[column][0])
+
+
+def _row_of(table: Any, column: str, name: str) -> int:
+    width = table.rows.dtype[column].shape[0]
+    return int(find_nb(table.record[0], words(name, width), width))
 
 
 class Trouble:
@@ -184,15 +190,14 @@ class Trouble:
         return rows
 
     def _free_steps(self, account: int, market: int, position_id: str) -> tuple[int, int]:
-        state = self.engine.state
-        wanted = MARKETS[market].symbol.encode().ljust(32, b"\0")
-        owner = words(ACCOUNTS[account].name)
-        row = next(row for row in state.accounts.rows[1:] if (row["account_id"] == owner).all())
+        state, wanted = self.engine.state, words(position_id)
+        instrument = _row_of(state.instruments, "symbol", MARKETS[market].symbol)
+        row = state.accounts.rows[_row_of(state.accounts, "account_id", ACCOUNTS[account].name)]
         at = int(row["first_position"])
         while at:
             position = state.positions.rows[at]
-            symbol = state.instruments.rows[position["instrument_row"]]["symbol"].tobytes()
-            if symbol == wanted and (position["position_id"] == words(position_id)).all():
+            named = (position["position_id"] == wanted).all()
+            if named and position["instrument_row"] == instrument:
                 net = int(position["net_steps"])
                 return net, abs(net) - int(position["working_exit_steps"])
             at = int(position["next_position"])

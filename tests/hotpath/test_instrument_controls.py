@@ -21,6 +21,7 @@ from tests.control_desk import ALLOW, DENY, SELL, ControlDesk, denials, numbers
 from tests.desk import NOW_NS, RISK_CONFIGURATION
 
 QUOTE_CHECKS = (R_QUOTE_MISSING, R_QUOTE_STALE, R_PRICE_COLLAR, R_PRICE_COLLAR_WINDOW)
+WINDOWED: Final[dict[str, Any]] = {"collar_window_ppm": 2_000, "collar_window_ns": 60 * SECOND_NS}
 
 
 # --- Restriction ---
@@ -79,10 +80,11 @@ def test_a_quote_that_is_no_price_of_the_instrument_is_none() -> None:
 
 
 def test_a_quote_of_5_seconds_is_fresh_and_an_older_one_denies() -> None:
-    desk = ControlDesk(instrument={"collar_ppm": 1_000, "collar_window_ppm": 1_000})
+    desk = ControlDesk(instrument={**WINDOWED, "collar_ppm": 1_000})
     desk.put_quote(1.1, 1.1)
     desk.pass_time(seconds=5)
     decision = desk.order(dry_run=True)
+    assert decision["verdict"] == ALLOW
     assert numbers(decision, R_QUOTE_STALE) == (5 * SECOND_NS, 5 * SECOND_NS)
     assert decision["status"][R_QUOTE_STALE] == S_PASS
     desk.pass_time(ns=1)
@@ -123,9 +125,6 @@ def test_sides_of_a_quote_go_to_the_nearest_tick() -> None:
 
 
 # --- The collar over a window ---
-
-
-WINDOWED: Final[dict[str, Any]] = {"collar_window_ppm": 2_000, "collar_window_ns": 60 * SECOND_NS}
 
 
 # The window begins at 110,000. Quotes drift to 110,300: an entry there is 300 of 110,000 away,

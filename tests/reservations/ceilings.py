@@ -3,6 +3,10 @@
 At every entry each use, open and held together, is at most its limit, or not larger than before
 the entry: equity that fell and a limit that was set lower take nothing away from those who have it.
 For an order that was let through that is no excuse.
+
+Positions are net, as the page has them: what is open on one side makes room on the other. Whoever
+closes it takes that room away, and a close is never refused; what it then leaves above a limit is
+counted apart, as `revealed`.
 """
 
 from collections.abc import Iterable
@@ -10,7 +14,7 @@ from typing import Any, Final
 
 from riskgate.v1 import types_pb2 as types
 from tests.reservations.books import MICROS, PICOS, STEPS_PER_LOT, Books
-from tests.reservations.events import Decided, Event
+from tests.reservations.events import Decided, Event, Reported
 
 _PPM: Final = 1_000_000
 _ENDLESS: Final = 2**63 - 1
@@ -102,13 +106,22 @@ class Inspection:
             if not grew and name not in concerned:
                 continue
             limit = self._limit_of(name)
-            if use > limit:
+            if use > limit and self._is_revealed(name, what):
+                self.books.counts["revealed"] += 1
+            elif use > limit:
                 self.books.fault(event.number, f"{name} is {use}, its limit {limit}")
             if name in concerned and limit > 0:
                 kind = name.partition(" ")[0]
                 self.nearest[kind] = max(self.nearest.get(kind, 0.0), use / limit)
         if is_let_through:
             self._compare_order(event.number, what.request)
+
+    def _is_revealed(self, name: str, what: Any) -> bool:
+        """Tell whether a net position grew because one on the other side was closed."""
+        if name.partition(" ")[0] not in _SIDES.values() or not isinstance(what, Reported):
+            return False
+        order = self.books.orders[what.report.client_order_id]
+        return order.is_exit or what.report.kind == types.REPORT_KIND_CLOSE
 
     def _concerns(self, decided: Any) -> frozenset[str]:
         request = decided.request

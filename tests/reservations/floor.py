@@ -61,6 +61,8 @@ WIDE: Final = {
     "position_trailing_stop_ppm": NOT_SET,
     "min_provider_score_micropoints": NOT_SET,
     "risk_per_trade_ppm": 20_000,
+    # With a limit on strategies each order belongs to one from the begin.
+    "max_strategy_notional_micros": 10**18,
 }
 TIGHT: Final[tuple[dict[str, int], ...]] = (
     {"max_position_size_ppm": 800_000},
@@ -69,6 +71,9 @@ TIGHT: Final[tuple[dict[str, int], ...]] = (
     {"daily_max_drawdown_ppm": 5_000},
     {"weekly_max_drawdown_ppm": 4_000},
     {"monthly_max_drawdown_ppm": 6_000},
+    {"max_notional_micros": 1_200_000 * MICROS},
+    {"max_long_microlots": 6 * MICROS, "max_short_microlots": 5 * MICROS},
+    {"max_strategy_notional_micros": 600_000 * MICROS},
     {},
 )
 _BEAT_S: Final = 0.25

@@ -45,12 +45,12 @@ class Order(NamedTuple):
 
     Attributes:
         lots: That it was given.
-        loss_max: What it loses at most at its stop, account currency.
+        lot_loss: What a lot of it loses at most at its stop, account currency.
     """
 
     request: pb.DecideRequest
     lots: float
-    loss_max: float
+    lot_loss: float
 
     @property
     def id(self) -> str:
@@ -113,6 +113,7 @@ class Desk:
         self.open = deque[Order]()
         self.resting = deque[Order]()
         self.doubtful = deque[tuple[Order, float]]()
+        self.is_denied = False
 
     # --- Decisions ---
 
@@ -161,11 +162,12 @@ class Desk:
     def take_over(self, request: pb.DecideRequest, answer: pb.DecideResponse) -> None:
         self.counts[types.Verdict.Name(answer.verdict)] += 1
         self.counts[f"binding {types.Reason.Name(answer.binding_limit)}"] += 1
-        if request.dry_run or not answer.lot_size:
+        self.is_denied = not answer.lot_size
+        if request.dry_run or self.is_denied:
             return
         _, scale = PRICES[request.symbol]
         ticks = abs(round(request.entry_price * scale) - round(answer.stop_price * scale))
-        order = Order(request, answer.lot_size, ticks * answer.lot_size)
+        order = Order(request, answer.lot_size, float(ticks))
         fate = self.chance.random()
         if fate < 0.08:
             self.counts["forgotten"] += 1
@@ -200,9 +202,14 @@ class Desk:
             self.open.append(order._replace(lots=part / 100))
 
     def close(self, order: Order) -> None:
-        """Close what was filled: the broker by the stop, or an exit that is asked for."""
+        """Close what was filled: the broker by the stop, or an exit that is asked for.
+
+        What is netted is made smaller by the next order on the other side, and by nothing else.
+        """
+        if not order.is_hedged:
+            return
         fields: dict[str, Any] = {"realised_pnl": self.draw_profit(order)}
-        if order.is_hedged and self.chance.random() < 0.4:
+        if self.chance.random() < 0.4:
             request = pb.DecideRequest(
                 client_order_id=f"{order.id}-x",
                 account_id=ACCOUNT,
@@ -225,13 +232,13 @@ class Desk:
 
     def draw_profit(self, order: Order) -> float:
         """Return profit or loss in cents; a loss is never larger than the stop allows."""
-        bound = min(int(order.loss_max * 100), 5_000)
-        low = -bound if order.is_hedged else 0
-        return self.chance.randint(low, max(bound, 0)) / 100
+        bound = min(int(order.lot_loss * order.lots * 100), 5_000)
+        return self.chance.randint(-bound, bound) / 100
 
     def settle(self) -> None:
         """Get rid of the oldest, so that there is headroom again that everybody wants."""
-        while len(self.open) > OPEN_MAX or (self.open and self.chance.random() < 0.05):
+        likely = 0.3 if self.is_denied else 0.02
+        while len(self.open) > OPEN_MAX or (self.open and self.chance.random() < likely):
             self.close(self.open.popleft())
         while len(self.resting) > OPEN_MAX:
             self.report(self.resting.popleft(), "CANCEL")
