@@ -44,6 +44,8 @@ _REQUEST: Final[dict[int, tuple[float, ...]]] = {
     44: (0.0, 0.3, 5.0),
     45: (-0.08, 0.0, 0.05, 1.0),
 }
+# What is unknown in many requests.
+_UNSURE: Final = (33, 34, 36, 37, 39)
 _BOOLEANS: Final = (35, 46)
 
 Program = tuple[list[int], list[float]]
@@ -69,7 +71,8 @@ class _Writer:
         self.steps.append(CONSTANT | (len(self.constants) - 1) << 8)
 
     def variable(self) -> int:
-        number = int(self.one(self.variables))
+        unsure = self.booleans and self.rng.random() < 0.4
+        number = int(self.one(_UNSURE if unsure else self.variables))
         self.steps.append(LOAD | number << 8)
         return number
 

@@ -57,27 +57,34 @@ _ASKING: Final = {"memory", "request", "decision", "work", "report", "report_res
 _CLOCK: Final = ("sequence", "now_ns", "reading_ns", "wheel_tick")
 
 
+# Column → what lets about ten lots through, and what it is without a limit.
+TEN_LOTS: Final = {
+    "max_position_size_ppm": (110_000, NOT_SET),
+    "max_leverage_ppm": (110_000, NOT_SET),
+    "max_correlated_exposure_ppm": (110_000, NOT_SET),
+    "daily_max_drawdown_ppm": (205, NOT_SET),
+    "weekly_max_drawdown_ppm": (205, NOT_SET),
+    "monthly_max_drawdown_ppm": (205, NOT_SET),
+    "max_order_value_micros": (1_100_000 * MICROS, 0),
+    "max_order_microlots": (10 * MICROS, 0),
+    "max_long_microlots": (10 * MICROS, 0),
+    "max_short_microlots": (10 * MICROS, 0),
+    "max_notional_micros": (1_100_000 * MICROS, 0),
+    "max_strategy_notional_micros": (1_100_000 * MICROS, 0),
+}
+
+
 def draw_limits(chance: np.random.Generator) -> dict[str, Any]:
-    """Return limits of which each is tight, wide or not set."""
-
-    def draw(tight: int, none: int) -> int:
-        near = int(tight * chance.uniform(0.4, 2.5))
-        return int(chance.choice((none, near, near * 3, near * 1_000)))
-
+    """Return limits of which one is tighter than all others; some are not set."""
+    tightest = str(chance.choice(list(TEN_LOTS)))
+    limits = {
+        name: int(chance.choice((none, lots * 3, lots * 30, lots * 1_000)))
+        for name, (lots, none) in TEN_LOTS.items()
+    }
+    limits[tightest] = int(TEN_LOTS[tightest][0] * chance.uniform(0.5, 2))
     return {
+        **limits,
         "risk_per_trade_ppm": int(chance.choice((200, 5_000, 50_000))),
-        "max_position_size_ppm": draw(90_000, NOT_SET),
-        "max_leverage_ppm": draw(90_000, NOT_SET),
-        "max_correlated_exposure_ppm": draw(90_000, NOT_SET),
-        "daily_max_drawdown_ppm": draw(1_000, NOT_SET),
-        "weekly_max_drawdown_ppm": draw(1_000, NOT_SET),
-        "monthly_max_drawdown_ppm": draw(1_000, NOT_SET),
-        "max_order_value_micros": draw(700_000 * MICROS, 0),
-        "max_order_microlots": draw(8 * MICROS, 0),
-        "max_long_microlots": draw(20 * MICROS, 0),
-        "max_short_microlots": draw(15 * MICROS, 0),
-        "max_notional_micros": draw(4_000_000 * MICROS, 0),
-        "max_strategy_notional_micros": draw(2_000_000 * MICROS, 0),
         "message_limit": int(chance.choice((0, 0, 3, 1_000))),
         "message_window_ns": 10 * SECOND_NS,
         "repeat_limit": int(chance.choice((0, 0, 5))),
@@ -187,8 +194,8 @@ def test_the_largest_passing_lot_passes_and_one_step_more_does_not() -> None:
 
 def test_the_binding_limit_is_the_cap_that_leaves_the_fewest_lots() -> None:
     bound = Counter[int]()
-    for desk in desks(WORLDS // 2):
-        for _ in range(QUESTIONS):
+    for desk in desks():
+        for _ in range(QUESTIONS // 2):
             answer = desk.order(**desk.draw(), dry_run=True)
             if set(statuses(answer, S_DENY)) - {*CAPS, R_BELOW_MIN_LOT}:
                 continue

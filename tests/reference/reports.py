@@ -70,12 +70,12 @@ class Reports:
             needed = self._rows_needed(account, report, instrument, hold) if steps else 0
             if not books.has_room_for_positions(needed):
                 return self._refused(REPORT_FULL)
+        if moves:
+            self._move(account, report, hold, instrument, steps)
         books.roll(account)
         books.sequence += 1
         self._remember(key)
-        if moves:
-            self._move(account, report, hold, instrument, steps)
-        elif hold is not None:
+        if hold is not None:
             self._settle(report, hold)
         self._book_money(account, report)
         books.refresh(account)
@@ -97,7 +97,9 @@ class Reports:
     def _settle(self, report: Any, hold: Hold) -> None:
         if report.kind in ACKS and hold.state == RESERVATION_HELD:
             hold.state = RESERVATION_WORKING
-        elif report.kind in ENDS and hold.in_use:
+        exited = hold.is_exit and report.kind == CLOSE
+        ends = exited or report.kind == FILL or report.kind in ENDS
+        if ends and hold.in_use:
             self.books.close_hold(hold)
 
     def _instrument_of(self, report: Any, hold: Hold | None) -> Any:
@@ -164,9 +166,6 @@ class Reports:
             hold.state = RESERVATION_WORKING
         if steps:
             self._turn_over(account, report, hold, instrument, signed, price)
-        exited = hold is not None and hold.is_exit and report.kind == CLOSE
-        if hold is not None and (report.kind == FILL or exited) and hold.in_use:
-            self.books.close_hold(hold)
 
     def _turn_over(
         self,

@@ -178,7 +178,7 @@ class Books:
         if answer.outcome == pb.REPORT_OUTCOME_APPLIED:
             self._apply(number, report, order)
         elif answer.outcome == pb.REPORT_OUTCOME_UNMATCHED:
-            self._close_unmatched(number, report, order)
+            self._take_unmatched(number, report, order)
         held = order.left if order.is_live else 0
         for name, found, expected in (
             ("held lots", answer.held_lots * STEPS_PER_LOT, held),
@@ -201,10 +201,13 @@ class Books:
             self._move(report, order, -steps if order.side == types.SIDE_BUY else steps, 0, 0)
         self.equity += round(report.realised_pnl * MICROS) - round(report.commission * MICROS)
 
-    def _close_unmatched(self, number: int, report: Any, order: Order) -> None:
-        """Take a close of an order that the engine has forgotten: it never opens anything."""
-        if report.kind != types.REPORT_KIND_CLOSE or order.is_live:
+    def _take_unmatched(self, number: int, report: Any, order: Order) -> None:
+        """Take a report on an order that the engine has forgotten: it never opens anything."""
+        if order.is_live or report.kind in _FILLS:
             self.fault(number, f"{report.client_order_id} is forgotten")
+        if report.kind != types.REPORT_KIND_CLOSE:
+            self.counts["too late"] += 1  # its hold had ended, and nobody goes on with it
+            return
         self.counts["closed unmatched"] += 1
         there = self.rows[order.symbol, report.position_id].steps
         sign = 1 if order.side == types.SIDE_BUY else -1

@@ -32,6 +32,11 @@ FILL, CLOSE = types.REPORT_KIND_FILL, types.REPORT_KIND_CLOSE
 def put(port: PortCalls, kind: Any, key: str, rows: bytes) -> None:
     """Put one change, and wait until it is applied."""
     port.intake.put(changes.state_change(kind, key, rows).SerializeToString())
+    refresh(port)
+
+
+def refresh(port: PortCalls) -> None:
+    """Let the feed be fresh, however long the machine took; what was put before is applied too."""
     port.beat()
     while port.intake.depth:
         port.decide(good_request(dry_run=True))
@@ -130,6 +135,7 @@ def holding(lane: str, side: int = types.SIDE_BUY) -> Iterator[PortCalls]:
         stop = 1.098 if side == types.SIDE_BUY else 1.102
         order = good_request(side=side, stop_loss=stop, requested_lots=OPEN_LOTS)
         order.client_order_id = "entry"
+        refresh(port)
         assert port.decide(order).lot_size == OPEN_LOTS
         told = port.report(report_id="entry", account_id="A", client_order_id="entry", kind=FILL,
                            lots=OPEN_LOTS, price=1.1)  # fmt: skip
