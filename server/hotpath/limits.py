@@ -81,11 +81,14 @@ def _notional_cap_nb(state: Any, reason: int, limit_ppm: int, used_micros: int) 
 
 @kernel
 def steps_of_side_nb(state: Any) -> int:
-    """Return the lot steps that are open and held in the symbol on the order's side."""
+    """Return the lot steps that are open and held in the symbol on the order's side.
+
+    An opposite position gives no credit: an exit may take it away at any moment.
+    """
     work = work_of(state)
     position = position_at(state, work.net_row)
     held = position.held_buy_steps if work.direction > 0 else position.held_sell_steps
-    return max(add_nb(state, position.net_steps * work.direction, held), i64(0))
+    return add_nb(state, max(position.net_steps * work.direction, i64(0)), held)
 
 
 @kernel

@@ -146,7 +146,7 @@ class _Effects:
             state = "released"
         elif kind in _FILLS or (kind == types.REPORT_KIND_CLOSE and order.reduce_only):
             state = "working" if held_lots else "committed"
-        elif kind == types.REPORT_KIND_ACK:
+        elif kind in (types.REPORT_KIND_ACK, types.REPORT_KIND_UNKNOWN):
             state = "working"
         else:
             return

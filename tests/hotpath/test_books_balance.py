@@ -12,8 +12,8 @@ from server.errors import NotFoundError
 from server.hotpath.layout import text
 from server.hotpath.rows import RESERVATION_HELD, RESERVATION_WORKING
 from tests.cases import Change, Decide, World
-from tests.cases.names import ACCOUNTS
 from tests.cases.markets import MARKETS
+from tests.cases.names import ACCOUNTS
 
 SEED: Final = 20_261_121
 WORLDS: Final = 12  # every capacity, restarted or not, calm or extreme

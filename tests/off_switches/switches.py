@@ -1,11 +1,17 @@
-"""All off-switches: controls in Python that can be taken away, and which test would turn red.
+"""All off-switches: controls that can be taken away, and which test would turn red.
 
-Nothing under server/hotpath is among them, where every change is compiled for minutes.
+Those under server/hotpath come last: each is compiled for minutes.
 """
 
 from typing import Final
 
 from tests.off_switches.approval_switches import ARTIFACTS, MODELS, STATEMENTS
+from tests.off_switches.assessment_switches import ASSESSMENT
+from tests.off_switches.breaker_switches import BREAKERS
+from tests.off_switches.gateway_switches import GATEWAY
+from tests.off_switches.kill_switches import KILL_SWITCH
+from tests.off_switches.limit_switches import LIMITS
+from tests.off_switches.order_control_switches import ORDER_CONTROLS
 from tests.off_switches.port_switches import CONTROL, DECISIONS, SECRETS
 from tests.off_switches.record_switches import AUDIT, FEED, LEDGER
 from tests.off_switches.switch import Switch
@@ -20,4 +26,10 @@ SWITCHES: Final[tuple[Switch, ...]] = (
     *AUDIT,
     *LEDGER,
     *FEED,
+    *GATEWAY,
+    *LIMITS,
+    *KILL_SWITCH,
+    *ASSESSMENT,
+    *BREAKERS,
+    *ORDER_CONTROLS,
 )

@@ -126,7 +126,7 @@ class Judgement:
         """Return the lot steps on the order's side, open and held."""
         if self.net is None:
             return 0
-        return max(0, self.sign * self.net.net + self.net.held[self.request.side])
+        return max(0, self.sign * self.net.net) + self.net.held[self.request.side]
 
     def denials(self) -> list[int]:
         return indices_of(self.status, S_DENY)

@@ -23,7 +23,7 @@ def _control(name: str, file: str, text: str, test: str, replacement: str) -> Sw
     return Switch(name, "T10", file, text, test, replacement)
 
 
-LIMITS_A: Final = (
+ORDER_CONTROLS: Final = (
     _control(
         "a restricted instrument takes no new risk",
         _CONTROLS,
