@@ -26,6 +26,9 @@ MESSAGES: Final[tuple[type[Message], ...]] = (
     pb.InputAges,
     pb.CheckResult,
     pb.BreakerStatus,
+    pb.Directive,
+    pb.DirectivePosition,
+    pb.DirectiveOutcome,
     pb.DecideBatchRequest,
     pb.DecideBatchResponse,
     pb.BatchResult,
@@ -35,6 +38,10 @@ MESSAGES: Final[tuple[type[Message], ...]] = (
     pb.ExecutionReport,
     pb.ReportExecutionRequest,
     pb.ReportExecutionResponse,
+    pb.WatchDirectivesRequest,
+    pb.WatchDirectivesResponse,
+    pb.AckDirectiveRequest,
+    pb.AckDirectiveResponse,
     Timestamp,
 )
 # Decoded by table: their kinds are needed too.

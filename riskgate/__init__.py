@@ -21,6 +21,7 @@ from riskgate.errors import NoDecisionError
 from riskgate.v1.decision_pb2 import (
     DecideRequest,
     DecideResponse,
+    Directive,
     ExecutionReport,
     Position,
     SyncAccountRequest,
@@ -37,6 +38,7 @@ __all__ = [
     "CredentialsError",
     "DecideRequest",
     "DecideResponse",
+    "Directive",
     "ExecutionReport",
     "NoDecisionError",
     "Outcome",

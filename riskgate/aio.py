@@ -11,7 +11,7 @@ from typing import Any, Self, Unpack
 
 import grpc
 
-from riskgate import calls
+from riskgate import calls, directives
 from riskgate.batches import Part, join_batch, split_batch
 from riskgate.channel import (
     Credentials,
@@ -146,6 +146,35 @@ class AsyncClient:
             calls.build_sync(request, fields), deadline_s
         )
         return answer
+
+    async def watch_directives(
+        self, account_id: str = "", *, after_directive_id: int = 0
+    ) -> AsyncGenerator[decision_pb2.Directive, None]:
+        """As `Client.watch_directives`."""
+        heard = calls.build_heard(account_id, after_directive_id, len(self._stubs))
+        shard = find_shard(account_id, len(self._stubs))
+        stubs = [self._stubs[shard]] if account_id else self._stubs
+        watch = directives.watch_aio(stubs, heard)
+        try:
+            async for directive in watch:
+                yield directive
+        finally:
+            if isinstance(watch, AsyncGenerator):
+                await watch.aclose()
+
+    async def acknowledge(
+        self,
+        directive: decision_pb2.Directive,
+        /,
+        *,
+        success: bool,
+        detail: str = "",
+        deadline_s: float | None = None,
+    ) -> decision_pb2.Directive:
+        """As `Client.acknowledge`."""
+        call = calls.build_acknowledge(directive, success=success, detail=detail)
+        answer: decision_pb2.AckDirectiveResponse = await self._run(call, deadline_s)
+        return answer.directive
 
     async def close(self) -> None:
         """Close the channels; running calls end with an error."""

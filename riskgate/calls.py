@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import grpc
 
+from riskgate.directives import Heard
 from riskgate.errors import NoDecisionError
 from riskgate.fields import DecideFields, ReportFields, SyncFields, fill_message
 from riskgate.v1 import decision_pb2
@@ -100,6 +101,31 @@ def build_sync(request: decision_pb2.SyncAccountRequest | None, fields: SyncFiel
     """
     message = fill_message(decision_pb2.SyncAccountRequest, request, fields)
     return Call("SyncAccount", message, is_repeatable=False, account_id=message.account_id)
+
+
+def build_acknowledge(directive: decision_pb2.Directive, *, success: bool, detail: str) -> Call:
+    """Return the call that says what became of a directive; it may be repeated."""
+    request = decision_pb2.AckDirectiveRequest(
+        directive_id=directive.directive_id,
+        success=success,
+        detail=detail,
+        account_id=directive.account_id,
+    )
+    return Call("AckDirective", request, is_repeatable=True, account_id=directive.account_id)
+
+
+def build_heard(account_id: str, after_directive_id: int, engines: int) -> list[Heard]:
+    """Return the watches of directives, one for each engine that is asked.
+
+    Raises:
+        NoDecisionError: INVALID_ARGUMENT, the id could be one of several engines.
+    """
+    if account_id:
+        engines = 1
+    if after_directive_id and engines > 1:
+        problem = "after_directive_id needs an account_id when there are several engines"
+        raise NoDecisionError(grpc.StatusCode.INVALID_ARGUMENT, problem, "after_directive_id")
+    return [Heard(account_id, after_directive_id) for _ in range(engines)]
 
 
 def build_stream_item(

@@ -6,14 +6,14 @@ client, which may be used from many threads.
 """
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, Final, Self, Unpack
 
 import grpc
 
-from riskgate import calls
+from riskgate import calls, directives
 from riskgate.batches import Part, join_batch, split_batch
 from riskgate.channel import (
     Credentials,
@@ -210,6 +210,54 @@ class Client:
             calls.build_sync(request, fields), deadline_s
         )
         return answer
+
+    def watch_directives(
+        self, account_id: str = "", *, after_directive_id: int = 0
+    ) -> Generator[decision_pb2.Directive, None, None]:
+        """Yield what the risk side wants done, such as closing positions, as it is ordered.
+
+        First all that nobody has acknowledged. A watch that breaks is joined anew, without a gap;
+        it ends when the iterator is closed. Tell with `acknowledge` what was done.
+
+        Args:
+            account_id: Whose; empty: of all accounts that the caller may use.
+            after_directive_id: Only larger ids. Of several engines each counts for itself: then
+                it needs an account_id.
+
+        Raises:
+            NoDecisionError: The watch is refused, or the client was closed.
+        """
+        heard = calls.build_heard(account_id, after_directive_id, len(self._stubs))
+        shard = find_shard(account_id, len(self._stubs))
+        return directives.watch([self._stubs[shard]] if account_id else self._stubs, heard)
+
+    def acknowledge(
+        self,
+        directive: decision_pb2.Directive,
+        /,
+        *,
+        success: bool,
+        detail: str = "",
+        deadline_s: float | None = None,
+    ) -> decision_pb2.Directive:
+        """Tell what became of a directive; it goes on record. Saying it twice does no harm.
+
+        Args:
+            directive: As it was heard, or as an answer carried it.
+            success: Whether it was carried out.
+            detail: What was done, or why not, at most 256 bytes.
+            deadline_s: As in `decide`.
+
+        Returns:
+            The directive with the outcome that stands: the first one.
+
+        Raises:
+            NoDecisionError: ALREADY_EXISTS, the other outcome stands; or it is unknown whether it
+                was taken.
+        """
+        call = calls.build_acknowledge(directive, success=success, detail=detail)
+        answer: decision_pb2.AckDirectiveResponse = self._run(call, deadline_s)
+        return answer.directive
 
     def close(self) -> None:
         """Close the channels; running calls end with an error."""

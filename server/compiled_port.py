@@ -19,7 +19,7 @@ from riskgate.v1.decision_pb2 import RequestError
 from server.engine import Engine
 from server.errors import UnavailableError
 from server.hotpath.lane.memory import LaneBounds
-from server.lane import Lane
+from server.lane import Errands, Lane
 from server.listening import (
     LOCAL_FD_VARIABLE,
     close_listener,
@@ -63,7 +63,7 @@ class CompiledPort:
             engine,
             self._listener,
             _bounds_of(settings),
-            partial(_errand, engine, shard),
+            Errands(partial(_sync, engine, shard), partial(_kill, engine, shard)),
             open_grant=self.grants.open_address if settings.insecure_loopback else NO_GRANT,
             local=self._local,
             local_grant=self.grants.open_address,
@@ -187,10 +187,19 @@ def _bounds_of(settings: Settings) -> LaneBounds:
     )
 
 
-def _errand(
+def _sync(
     engine: Engine, shard: Shard, raw: bytes, received_ns: int, may_use: Callable[[int], bool]
 ) -> bytes | RequestError:
     # Loaded when it is first needed: no decision waits for it, and a start does not either.
     from server.services.sync_errand import try_sync_account  # noqa: PLC0415
 
     return try_sync_account(engine, raw, received_ns, shard, may_use)
+
+
+def _kill(
+    engine: Engine, shard: Shard, raw: bytes, received_ns: int, caller: str
+) -> bytes | RequestError:
+    # The kill port beside this one loads it at start; without that port the first kill does.
+    from server.services.kill_errand import try_kill  # noqa: PLC0415
+
+    return try_kill(engine, raw, received_ns, caller, shard)

@@ -60,6 +60,7 @@ class GrpcioPort:
         self.number = 0
         self.grants, self._watch_grants = open_grants(settings, engine)
         self._tls = find_control_tls(settings)
+        self._services: list[DecisionService] = []
         self._server = self._make_server(engine, is_open=self._tls is None)
         # Taken out of the environment: no child of ours is told.
         self._local_address = os.environ.pop(LOCAL_LISTEN_VARIABLE, "")
@@ -115,6 +116,8 @@ class GrpcioPort:
     async def stop(self) -> None:
         """Take no new calls and give running ones their time."""
         await self._health.enter_graceful_shutdown()
+        for service in self._services:
+            service.stop_watches()
         grace_s = self._settings.shutdown_grace_ms / 1_000
         await asyncio.gather(*(server.stop(grace_s) for server in self._servers()))
         await asyncio.to_thread(self._watch_grants.stop)
@@ -164,6 +167,7 @@ class GrpcioPort:
             shard=Shard.parse(settings.shard),
         )
         service.add_to(server)
+        self._services.append(service)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         names = (SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, server)

@@ -1,7 +1,8 @@
 """The Python handle of the compiled lane: its thread, its stop, and the calls that Python answers.
 
 The lane's thread owns the engine. It runs compiled code without the interpreter lock; only for an
-errand (SyncAccount, rare and long) it comes back to Python and answers it here, on that thread.
+errand (SyncAccount, rare and long, and Kill) it comes back to Python and answers it here, on that
+thread.
 """
 
 import ctypes
@@ -10,7 +11,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -23,7 +24,7 @@ from server.hotpath.lane.keeping import keep_call_nb
 from server.hotpath.lane.lane_record import STATUS_NOT_SERVING, STATUS_SERVING
 from server.hotpath.lane.loop import ERRAND, serve_nb
 from server.hotpath.lane.memory import LaneBounds, new_lane
-from server.hotpath.lane.structs import CALL
+from server.hotpath.lane.structs import CALL, METHOD_KILL
 from server.hotpath.wire.grants import may_use_nb
 from server.hotpath.wire.journaling import begin_call_nb
 from server.hotpath.wire.memory import new_wire
@@ -40,6 +41,16 @@ _JOURNAL_AWAY: Final = "the journal cannot be written"
 # (request bytes, Unix nanoseconds of its receipt, whether its caller may use the account whose zero
 # padded id is at an address) → answer bytes, or why there is none.
 Errand = Callable[[bytes, int, Callable[[int], bool]], bytes | RequestError]
+# (request bytes, Unix nanoseconds of its receipt, identity of the caller) → the same. It journals
+# by itself.
+KillErrand = Callable[[bytes, int, str], bytes | RequestError]
+
+
+class Errands(NamedTuple):
+    """The calls that Python answers; each in the lane's thread."""
+
+    sync: Errand
+    kill: KillErrand
 
 
 class Lane:
@@ -50,7 +61,7 @@ class Lane:
         listener: Listening, non-blocking socket; stays the caller's.
         local: Another one that never speaks TLS, for commands on this machine.
         bounds: What the port may use.
-        errand: Answers a SyncAccount; called in the lane's thread.
+        errands: Answer SyncAccount and Kill.
         open_grant: Address of the GRANT of callers without a certificate; 0: they are denied.
         local_grant: The same at the local socket.
         shard: Number of this engine and how many share the accounts.
@@ -61,7 +72,7 @@ class Lane:
         engine: Engine,
         listener: socket.socket,
         bounds: LaneBounds,
-        errand: Errand,
+        errands: Errands,
         *,
         open_grant: int = 0,
         local: socket.socket | None = None,
@@ -69,7 +80,7 @@ class Lane:
         shard: tuple[int, int] = (0, 1),
     ) -> None:
         self._engine = engine
-        self._errand = errand
+        self._errands = errands
         self._memory = new_lane(
             listener.fileno(), bounds, local_fd=-1 if local is None else local.fileno()
         )
@@ -169,6 +180,12 @@ class Lane:
             engine.ring.record[0],
         )
 
+    def _run_kill(self, call: np.void) -> bytes | RequestError:
+        wire = self.wire.record[0]
+        caller = ctypes.string_at(int(wire["caller"]), int(wire["caller_bytes"])).decode()
+        raw = ctypes.string_at(int(call["input"]), int(call["message_bytes"]))
+        return self._errands.kill(raw, int(call["received_ns"]), caller)
+
     def _run_errand(self, call: np.void) -> bytes | RequestError:
         """Let Python answer a call, if there is room to journal what it does."""
         wire, journal = self.wire.record[0], self._engine.journal[0]
@@ -176,7 +193,7 @@ class Lane:
         begin_call_nb(wire, journal, KIND_SYNC, length)
         if wire["barred"] and not wire["exits_only"]:
             return RequestError(code=_UNAVAILABLE, message=_JOURNAL_AWAY)
-        outcome = self._errand(
+        outcome = self._errands.sync(
             ctypes.string_at(address, length),
             int(call["received_ns"]),
             lambda account: bool(may_use_nb(wire, account, 0)),
@@ -201,7 +218,8 @@ class Lane:
         address = int(self.record["errand"][0])
         first = int(self.record["calls"][0])
         call = self._memory.calls[(address - first) // CALL.itemsize]
-        outcome = self._run_errand(call)
+        is_kill = int(call["method"]) == METHOD_KILL
+        outcome = self._run_kill(call) if is_kill else self._run_errand(call)
         if isinstance(outcome, bytes):
             room = int(call["output_size"]) - PREFIX_BYTES
             if len(outcome) <= room:
@@ -226,7 +244,7 @@ def warm_lane(engine: Engine) -> None:
     bounds = LaneBounds(connections=1, calls=1, streams=1, batches=1)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)
-        lane = Lane(engine, listener, bounds, lambda *_: b"")
+        lane = Lane(engine, listener, bounds, Errands(lambda *_: b"", lambda *_: b""))
         lane.start()
         lane.stop(at_once=True)
         lane.close()

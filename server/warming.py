@@ -12,7 +12,9 @@ from server.journal.calls import CallJournal
 from server.journal.writer import append_start, new_start
 from server.lane_libraries import is_lane_possible
 from server.replays.replayer import warm_replay
+from server.services.directive_calls import DirectiveCalls
 from server.services.judge import Judge
+from server.shards import WHOLE
 from server.snapshots.index import link_state
 from server.telemetry.decision_counts import DecisionCounts
 
@@ -37,6 +39,7 @@ def warm_kernels() -> None:
         engine.submit(change.SerializeToString())
     engine.drain(4)
     engine.warm()
+    DirectiveCalls(engine, calls, WHOLE).warm()
     start = new_start(
         engine,
         epoch=1,

@@ -7,6 +7,8 @@ import numpy as np
 
 from riskgate.v1 import types_pb2 as types
 from riskgate.v1.decision_pb2 import (
+    AckDirectiveRequest,
+    AckDirectiveResponse,
     BatchResult,
     DecideBatchRequest,
     DecideBatchResponse,
@@ -14,6 +16,7 @@ from riskgate.v1.decision_pb2 import (
     DecideResponse,
     DecideStreamRequest,
     DecideStreamResponse,
+    Directive,
     ExecutionReport,
     ReportExecutionRequest,
     ReportExecutionResponse,
@@ -22,13 +25,17 @@ from riskgate.v1.decision_pb2 import (
     WorkingOrder,
 )
 from server.hotpath.journal.entries import (
+    KIND_ACKNOWLEDGE,
     KIND_BATCH,
+    KIND_EVENT,
     KIND_REPORT,
     KIND_STREAM,
     KIND_SYNC,
     READING,
 )
+from server.hotpath.layout import words
 from server.hotpath.reasons import R_RISK_PER_TRADE, S_CUT, S_PASS
+from server.hotpath.rows import EVENT, EVENT_KEPT_BYTES
 from tests.journal_builder import NOW_NS, JournalBuilder
 
 SECOND_NS: Final = 1_000_000_000
@@ -117,6 +124,28 @@ class RecordedJournal(JournalBuilder):
         request = SyncAccountRequest(account_id="desk", working_orders=orders)
         self._write(request, SyncAccountResponse(sequence=self.sequence), 0, kind=KIND_SYNC)
         return self.sequence
+
+    def trip(self, directive_id: int, breaker_id: str, **columns: Any) -> None:
+        """Write that a breaker has tripped."""
+        event = np.zeros(1, EVENT)
+        event["event_id"], event["at_ns"], event["sequence"] = directive_id, self.now_ns, 1
+        event["account_id"], event["breaker_id"] = words("desk"), words(breaker_id)
+        event["breaker_name"] = words("max_drawdown_10_percent")
+        event["position_lot_mantissa"], event["position_lot_scale"] = 1, 100
+        values = {"condition": 1, "action": 4, "state": 2, "threshold": 0.1, "observed": 0.12}
+        for name, value in {**values, "equity_micros": 8_800_000_000, **columns}.items():
+            event[name] = value
+        self.append(KIND_EVENT, event.tobytes()[:EVENT_KEPT_BYTES], reading_ns=self.now_ns)
+        self.now_ns += self.step_ns
+
+    def acknowledge(self, directive_id: int, *, success: bool, detail: str = "") -> None:
+        """Write what a router has said of a directive."""
+        directive = Directive(directive_id=directive_id)
+        directive.outcome.success, directive.outcome.detail = success, detail
+        directive.outcome.acknowledged_at.FromNanoseconds(self.now_ns)
+        request = AckDirectiveRequest(directive_id=directive_id, success=success, detail=detail)
+        answer = AckDirectiveResponse(directive=directive)
+        self._write(request, answer, 0, kind=KIND_ACKNOWLEDGE, identity=b"spiffe://r/trader/x")
 
     def _write(self, request: Any, answer: Any, readings: Any, **said: Any) -> None:
         self.call(

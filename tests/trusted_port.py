@@ -11,7 +11,8 @@ import grpc
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from riskgate.v1 import decision_pb2 as pb
-from riskgate.v1 import identity_pb2
+from riskgate.v1 import identity_pb2, kill_pb2
+from riskgate.v1.admin_pb2 import ChangeNote
 from server.embedded.process import wait_until
 from server.engine import Engine
 from server.grpcio_port import GrpcioPort
@@ -159,6 +160,10 @@ def message_of(method: str, account_id: str) -> bytes:
         "SyncAccount": pb.SyncAccountRequest(account_id=account_id, equity=10_000.0),
         "WatchDirectives": pb.WatchDirectivesRequest(account_id=account_id),
         "AckDirective": pb.AckDirectiveRequest(directive_id=1),
+        "Kill": kill_pb2.KillRequest(
+            target=kill_pb2.KillTarget(scope=kill_pb2.KILL_SCOPE_ACCOUNT, name="nobody"),
+            note=ChangeNote(actor="kim", reason="a test"),
+        ),
     }
     raw: bytes = messages[method].SerializeToString()
     return raw
@@ -172,9 +177,8 @@ def outcome_of(channel: Any, method: str, raw: bytes) -> tuple[Code, str]:
             (answer,) = channel.stream_stream(path)(iter([raw]), timeout=10)
             return _item_outcome(pb.DecideStreamResponse.FromString(answer))
         if method == "WatchDirectives":
-            list(channel.unary_stream(path)(raw, timeout=10))
-        else:
-            channel.unary_unary(path)(raw, timeout=10)
+            return _watch_outcome(channel.unary_stream(path)(raw, timeout=10))
+        channel.unary_unary(path)(raw, timeout=10)
     except grpc.RpcError as error:
         failure: Any = error
         return failure.code(), failure.details()
@@ -185,6 +189,16 @@ def path_of(method: str) -> str:
     """Return the path of a method of the decision port."""
     (path,) = (path for path in METHOD_PATHS.values() if path.endswith(f"/{method}"))
     return path
+
+
+def _watch_outcome(call: Any) -> tuple[Code, str]:
+    """Return how a watch has ended; OK: it goes on."""
+    call.initial_metadata()
+    # A refusal comes with that, in one piece.
+    if not wait_until(lambda: not call.is_active(), timeout_s=1.0):
+        call.cancel()
+        return Code.OK, ""
+    return call.code(), call.details()
 
 
 def _item_outcome(response: pb.DecideStreamResponse) -> tuple[Code, str]:

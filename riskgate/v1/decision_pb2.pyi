@@ -196,20 +196,46 @@ class BreakerStatus(_message.Message):
     def __init__(self, breaker_id: _Optional[str] = ..., name: _Optional[str] = ..., state: _Optional[_Union[_types_pb2.BreakerState, str]] = ..., action: _Optional[_Union[_types_pb2.BreakerAction, str]] = ..., tripped_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., closes_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Directive(_message.Message):
-    __slots__ = ("directive_id", "kind", "account_id", "symbol", "breaker_id", "issued_at")
+    __slots__ = ("directive_id", "kind", "account_id", "symbol", "breaker_id", "issued_at", "breaker_name", "positions", "position_count", "outcome")
     DIRECTIVE_ID_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
     SYMBOL_FIELD_NUMBER: _ClassVar[int]
     BREAKER_ID_FIELD_NUMBER: _ClassVar[int]
     ISSUED_AT_FIELD_NUMBER: _ClassVar[int]
+    BREAKER_NAME_FIELD_NUMBER: _ClassVar[int]
+    POSITIONS_FIELD_NUMBER: _ClassVar[int]
+    POSITION_COUNT_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
     directive_id: int
     kind: _types_pb2.DirectiveKind
     account_id: str
     symbol: str
     breaker_id: str
     issued_at: _timestamp_pb2.Timestamp
-    def __init__(self, directive_id: _Optional[int] = ..., kind: _Optional[_Union[_types_pb2.DirectiveKind, str]] = ..., account_id: _Optional[str] = ..., symbol: _Optional[str] = ..., breaker_id: _Optional[str] = ..., issued_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    breaker_name: str
+    positions: _containers.RepeatedCompositeFieldContainer[DirectivePosition]
+    position_count: int
+    outcome: DirectiveOutcome
+    def __init__(self, directive_id: _Optional[int] = ..., kind: _Optional[_Union[_types_pb2.DirectiveKind, str]] = ..., account_id: _Optional[str] = ..., symbol: _Optional[str] = ..., breaker_id: _Optional[str] = ..., issued_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., breaker_name: _Optional[str] = ..., positions: _Optional[_Iterable[_Union[DirectivePosition, _Mapping]]] = ..., position_count: _Optional[int] = ..., outcome: _Optional[_Union[DirectiveOutcome, _Mapping]] = ...) -> None: ...
+
+class DirectivePosition(_message.Message):
+    __slots__ = ("symbol", "lots")
+    SYMBOL_FIELD_NUMBER: _ClassVar[int]
+    LOTS_FIELD_NUMBER: _ClassVar[int]
+    symbol: str
+    lots: float
+    def __init__(self, symbol: _Optional[str] = ..., lots: _Optional[float] = ...) -> None: ...
+
+class DirectiveOutcome(_message.Message):
+    __slots__ = ("success", "detail", "acknowledged_at")
+    SUCCESS_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    ACKNOWLEDGED_AT_FIELD_NUMBER: _ClassVar[int]
+    success: bool
+    detail: str
+    acknowledged_at: _timestamp_pb2.Timestamp
+    def __init__(self, success: _Optional[bool] = ..., detail: _Optional[str] = ..., acknowledged_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class DecideBatchRequest(_message.Message):
     __slots__ = ("requests", "all_or_none")
@@ -396,14 +422,16 @@ class WatchDirectivesResponse(_message.Message):
     def __init__(self, directive: _Optional[_Union[Directive, _Mapping]] = ...) -> None: ...
 
 class AckDirectiveRequest(_message.Message):
-    __slots__ = ("directive_id", "success", "detail")
+    __slots__ = ("directive_id", "success", "detail", "account_id")
     DIRECTIVE_ID_FIELD_NUMBER: _ClassVar[int]
     SUCCESS_FIELD_NUMBER: _ClassVar[int]
     DETAIL_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
     directive_id: int
     success: bool
     detail: str
-    def __init__(self, directive_id: _Optional[int] = ..., success: _Optional[bool] = ..., detail: _Optional[str] = ...) -> None: ...
+    account_id: str
+    def __init__(self, directive_id: _Optional[int] = ..., success: _Optional[bool] = ..., detail: _Optional[str] = ..., account_id: _Optional[str] = ...) -> None: ...
 
 class AckDirectiveResponse(_message.Message):
     __slots__ = ("directive",)

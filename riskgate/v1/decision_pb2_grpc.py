@@ -110,14 +110,20 @@ class DecisionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchDirectives(self, request, context):
-        """Orders of the risk side to the router, such as closing a position.
+        """Orders of the risk side to the router, such as closing positions: first what is not acknowledged, then each directive
+        as it is made, in the order of their ids. An accepted watch hears each at least once and reads as slowly as it
+        likes; one that falls behind by more directives than the engine keeps ends with RESOURCE_EXHAUSTED. When the engine
+        stops it ends with UNAVAILABLE. NOT_FOUND: an account that does not exist.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def AckDirective(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Says what became of a directive; it leaves the answers then, and goes on record. Saying it again with the same
+        `success` is answered with what was said first; with the other one ALREADY_EXISTS. NOT_FOUND: no such directive of
+        an account of the caller, or one so old that the engine keeps it no more.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')

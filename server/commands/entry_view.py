@@ -13,6 +13,7 @@ from server.commands.message_view import view_enum, view_message
 from server.errors import JournalCorruptError
 from server.hotpath.journal.entries import (
     CALL_KINDS,
+    KIND_ACKNOWLEDGE,
     KIND_BATCH,
     KIND_CHANGE,
     KIND_DECIDE,
@@ -33,6 +34,7 @@ CALL_MESSAGES: Final[dict[int, tuple[Any, Any]]] = {
     KIND_STREAM: (decision_pb2.DecideStreamRequest, decision_pb2.DecideStreamResponse),
     KIND_REPORT: (decision_pb2.ReportExecutionRequest, decision_pb2.ReportExecutionResponse),
     KIND_SYNC: (decision_pb2.SyncAccountRequest, decision_pb2.SyncAccountResponse),
+    KIND_ACKNOWLEDGE: (decision_pb2.AckDirectiveRequest, decision_pb2.AckDirectiveResponse),
 }
 _REASON = types_pb2.DESCRIPTOR.enum_types_by_name["Reason"]
 _STATUS = types_pb2.DESCRIPTOR.enum_types_by_name["CheckStatus"]
@@ -188,12 +190,20 @@ def _list_sync(head: Ids, request: Any, answer: Any) -> Iterator[Ids]:
     yield head._replace(account=request.account_id, result=f"{len(answer.differences)} differences")
 
 
+def _list_acknowledge(head: Ids, request: Any, answer: Any) -> Iterator[Ids]:
+    result = "succeeded" if request.success else "failed"
+    yield head._replace(
+        account=answer.directive.account_id, id=str(request.directive_id), result=result
+    )
+
+
 _LIST_CALL: Final = {
     KIND_DECIDE: _list_decide,
     KIND_BATCH: _list_batch,
     KIND_STREAM: lambda head, request, answer: _list_result(head, request.request, answer),
     KIND_REPORT: _list_report,
     KIND_SYNC: _list_sync,
+    KIND_ACKNOWLEDGE: _list_acknowledge,
 }
 
 

@@ -1,8 +1,8 @@
 """The kill switch: which orders it stops, and what a change of it does.
 
 A kill names one scope. Its times only grow (`CHANGE_KILL`), so it can come by several ways, twice
-and in any order; it holds until a re-arming that is not older. An order that leaves a scope unnamed is
-stopped by every kill of that kind: nobody gets out by saying less.
+and in any order; it holds until a re-arming that is not older. An order that leaves a scope unnamed
+is stopped by every kill of that kind: nobody gets out by saying less.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
 """The journal of calls that Python answers, by the same compiled steps as in the lane."""
 
+import ctypes
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from server.hotpath.wire.grants import (
     copy_caller_nb,
     identity_bytes_nb,
     is_limited_nb,
+    may_see_nb,
     may_use_nb,
 )
 from server.hotpath.wire.journaling import begin_call_nb, end_call_nb
@@ -69,6 +71,27 @@ class CallJournal:
         """
         return bool(may_use_nb(self._record, account, provider))
 
+    def may_use_alone(self, grant: int, account: int, method: int = 0) -> bool:
+        """Do the same outside of a call that is journaled."""
+        begin_grant_nb(self._record, grant, method)
+        return self.may_use(account)
+
+    def may_see(self, grant: int, account: int) -> bool:
+        """Do the same and count nothing."""
+        begin_grant_nb(self._record, grant, 0)
+        return bool(may_see_nb(self._record, account))
+
+    def caller_of(self, grant: int) -> str:
+        """Return the identity of a caller; empty: nothing is known."""
+        begin_grant_nb(self._record, grant, 0)
+        length = int(self._record["caller_bytes"])
+        return ctypes.string_at(int(self._record["caller"]), length).decode() if length else ""
+
+    def settle(self) -> bool:
+        """Bring all entries to where they were promised to be; tell whether answers may leave."""
+        journal = self._engine.journal[0]
+        return bool(sync_nb(journal)) and not is_fenced_nb(journal)
+
     def charge(self, items: int) -> None:
         """Let a batch pay for its items."""
         self._record["items"] = items
@@ -111,7 +134,7 @@ class CallJournal:
         )
         if journal["entry_number"] == newest:
             return True  # it has changed nothing
-        return bool(sync_nb(journal)) and not is_fenced_nb(journal)
+        return self.settle()
 
     def _identity(self) -> tuple[int, int]:
         """Return address and length of the identity that the call is journaled under."""

@@ -11,6 +11,7 @@ from server.hotpath.layout import MICROS, MILLISECOND_NS, PPM
 from server.hotpath.reasons import (
     CHECK_UNITS,
     REASON_CODES,
+    REASONS_MAX,
     U_COUNT,
     U_LOTS,
     U_MILLISECONDS,
@@ -66,7 +67,7 @@ class Reading(NamedTuple):
     status: bytes
 
 
-_READING: Final = Struct("<qddqqqq64s")
+_READING: Final = Struct(f"<qddqqqq{REASONS_MAX}s")
 
 
 def read_reading(entry: Entry, position: int) -> Reading:

@@ -20,7 +20,9 @@ from server.journal.fencing import keep_counted
 from server.journal.reader import Entry, Tail
 from server.journal.segments import list_segments
 from server.record.archive import Archive, Database, Position, Reference, copy_rows, list_reasons
+from server.record.archive_events import acknowledge_events, add_breaker_events
 from server.record.archive_tables import DECISION, DECISION_BINDING, PREDICTION, RESERVATION
+from server.record.kill_reports import report_engine_kills
 from server.recorder.events import write_events
 from server.recorder.progress import Progress
 from server.recorder.reference import is_reference_change
@@ -233,3 +235,6 @@ def write_rows(database: Database, rows: Rows) -> None:
     copy_rows(database, PREDICTION, rows.predictions)
     copy_rows(database, RESERVATION, rows.reservations)
     write_events(database, rows)
+    add_breaker_events(database, rows.breaker_events)
+    acknowledge_events(database, rows.acknowledgements)
+    report_engine_kills(database, rows.kills)

@@ -20,17 +20,23 @@ from riskgate.v1.decision_pb2 import (
     SyncAccountRequest,
     SyncAccountResponse,
 )
+from riskgate.v1.state_pb2 import CHANGE_KIND_KILL, StateChange
 from server.errors import BrokenInvariantError
 from server.hotpath.journal.entries import (
+    KIND_ACKNOWLEDGE,
     KIND_BATCH,
+    KIND_CHANGE,
     KIND_DECIDE,
+    KIND_EVENT,
     KIND_REPORT,
     KIND_STREAM,
     KIND_SYNC,
 )
-from server.journal.reader import Call, Entry, read_call
+from server.journal.reader import Call, Entry, read_call, read_change
 from server.record.archive import Reference
+from server.record.archive_events import Acknowledgement, BreakerEvent
 from server.record.archive_tables import to_time
+from server.recorder.breaker_events import read_acknowledgement, read_breaker_event
 from server.recorder.decision_rows import (
     Decided,
     Row,
@@ -83,6 +89,9 @@ class Rows:
         self.predictions: list[Row] = []
         self.reservations: list[Row] = []
         self.events: list[Report | Sync | Replacement] = []
+        self.breaker_events: list[BreakerEvent] = []
+        self.acknowledgements: list[Acknowledgement] = []
+        self.kills: list[StateChange] = []
         # On which something happened, counted from 1970-01-01.
         self.days: set[int] = set()
         self.shard = shard
@@ -118,6 +127,18 @@ class Rows:
             call = read_call(entry)
             sync = SyncAccountRequest.FromString(call.request)
             self.events.append(Sync(entry, sync, SyncAccountResponse.FromString(call.answer)))
+        elif kind == KIND_EVENT:
+            self.breaker_events.append(read_breaker_event(self.shard, entry))
+        elif kind == KIND_ACKNOWLEDGE:
+            self.acknowledgements.append(read_acknowledgement(self.shard, entry))
+        elif kind == KIND_CHANGE:
+            self._add_kill(entry)
+
+    def _add_kill(self, entry: Entry) -> None:
+        change = read_change(entry)
+        if change.kind == CHANGE_KIND_KILL and change.version == 0:
+            # Heard by the engine itself: the record has it from here.
+            self.kills.append(StateChange.FromString(change.change))
 
     def add_all(self, entries: Iterable[Entry]) -> None:
         """Take entries in their order; as `add`."""

@@ -55,6 +55,7 @@ METHOD_PATHS: Final = {
     structs.METHOD_ACK_DIRECTIVE: f"{_SERVICE}/AckDirective",
     structs.METHOD_HEALTH_CHECK: f"{_HEALTH}/Check",
     structs.METHOD_HEALTH_WATCH: f"{_HEALTH}/Watch",
+    structs.METHOD_KILL: "/riskgate.v1.KillService/Kill",
 }
 _EVERY_METHOD: Final = sum(1 << method for method in METHOD_PATHS)
 _ACTIVE: Final = frozenset(

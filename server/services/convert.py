@@ -58,6 +58,7 @@ from server.hotpath.records import (
     REPORT_HAS_PRICE,
     REQUEST,
 )
+from server.services.directives import list_directives
 from server.services.explanation import write_breakers, write_checks
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -291,6 +292,9 @@ def read_decision(
     _write_policy(state, response)
     if answer.breaker_count:
         write_breakers(state, answer.breaker_count, response)
+    account_row = state.work["account_row"].item()
+    if account_row and state.accounts.rows[account_row]["first_event"]:
+        response.directives.extend(list_directives(state, account_row))
     if explain:
         write_checks(state, status, answer.lot_mantissa, answer.lot_scale, response)
     return response

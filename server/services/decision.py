@@ -7,9 +7,8 @@ remote is called. No decision is made before the state is current (`is_ready`).
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
-from typing import Final, NoReturn
+from collections.abc import AsyncIterator, Callable
+from typing import Final
 
 import grpc
 import grpc.aio
@@ -18,6 +17,7 @@ from riskgate.v1 import decision_pb2 as pb
 from server.engine import Engine
 from server.errors import ExhaustedError, InvalidFieldError, NotFoundError, RiskgateError
 from server.hotpath.journal.entries import (
+    KIND_ACKNOWLEDGE,
     KIND_BATCH,
     KIND_DECIDE,
     KIND_REPORT,
@@ -29,9 +29,9 @@ from server.hotpath.lane.structs import (
     METHOD_DECIDE,
     METHOD_DECIDE_BATCH,
     METHOD_DECIDE_STREAM,
+    METHOD_KILL,
     METHOD_REPORT_EXECUTION,
     METHOD_SYNC_ACCOUNT,
-    METHOD_WATCH_DIRECTIVES,
 )
 from server.hotpath.records import (
     REPORT,
@@ -41,7 +41,7 @@ from server.hotpath.records import (
 )
 from server.journal.calls import CallJournal
 from server.owner import LoopOwner
-from server.security.grants import METHOD_PATHS
+from server.services.answering import Answering, Arrival, Context, Outcome, seconds_left
 from server.services.batch import Item, decide_each, decide_together, read_batch
 from server.services.call_access import CallAccess
 from server.services.convert import (
@@ -49,50 +49,31 @@ from server.services.convert import (
     read_report_result,
     write_report,
 )
+from server.services.directive_calls import DirectiveCalls
 from server.services.judge import Judge
+from server.services.kill_errand import kill_errand
 from server.services.parse import parse, split_fields
 from server.services.refusal import (
-    INTERRUPTED,
     JOURNAL_AWAY,
-    NO_DIRECTIVES,
     NOT_READY,
     NOT_YOURS,
     TOO_LARGE,
-    TOO_LATE,
     WRONG_SHARD,
     Refusal,
     refusal_of,
 )
 from server.services.sync_errand import sync_account
+from server.services.watching import Watching
 from server.shards import WHOLE, Shard
 from server.telemetry.decision_counts import CODE_NAMES, DecisionCounts
 
 SERVICE_NAME: Final = "riskgate.v1.DecisionService"
+KILL_SERVICE: Final = "riskgate.v1.KillService"
 # One request, report or sync; only a batch may be larger, up to the limit of the port.
 REQUEST_BYTES_MAX: Final = 65_536
 STATE_WAIT_S_MAX: Final = 0.05
 VERSION_MAX: Final = 2**63 - 1
 REPORT_ACCOUNT_AT: Final[int] = REPORT.fields["account_id"][1]  # type: ignore[index]
-
-Context = grpc.aio.ServicerContext[bytes, bytes]
-Outcome = bytes | Refusal
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """One call, or one message of a stream, as it came.
-
-    Attributes:
-        received_ns: When, Unix nanoseconds.
-        seconds_left: Until the caller gives up; infinite without a deadline.
-        grant: Address of the GRANT of the caller.
-        method: METHOD_* of the lane.
-    """
-
-    received_ns: int
-    seconds_left: float
-    grant: int
-    method: int
 
 
 class DecisionService:
@@ -126,9 +107,12 @@ class DecisionService:
         self._counts = counts
         self._calls = CallJournal(engine)
         self._judge = Judge(engine, counts, self._calls, shard)
+        self._directives = DirectiveCalls(engine, self._calls, shard)
         self._shard = shard
         self._access = access
         self._is_ready = is_ready
+        self._answering = Answering(counts, access, is_ready)
+        self._watching = Watching(self._answering, access, self._directives, owner.drain)
         self._state_wait_s = state_wait_s
         self._request_bytes_max = request_bytes_max
 
@@ -136,17 +120,26 @@ class DecisionService:
         """Register all methods of the service."""
         unary = grpc.unary_unary_rpc_method_handler
         handlers = {
-            "Decide": unary(self._single(METHOD_DECIDE, self._decide)),
-            "DecideBatch": unary(self._single(METHOD_DECIDE_BATCH, self._decide_batch)),
+            "Decide": unary(self._answering.single(METHOD_DECIDE, self._decide)),
+            "DecideBatch": unary(self._answering.single(METHOD_DECIDE_BATCH, self._decide_batch)),
             "DecideStream": grpc.stream_stream_rpc_method_handler(self._decide_stream),
-            "ReportExecution": unary(self._single(METHOD_REPORT_EXECUTION, self._report)),
-            "SyncAccount": unary(self._single(METHOD_SYNC_ACCOUNT, self._sync)),
-            "WatchDirectives": grpc.unary_stream_rpc_method_handler(self._watch_directives),
-            "AckDirective": unary(self._single(METHOD_ACK_DIRECTIVE, self._ack_directive)),
+            "ReportExecution": unary(self._answering.single(METHOD_REPORT_EXECUTION, self._report)),
+            "SyncAccount": unary(self._answering.single(METHOD_SYNC_ACCOUNT, self._sync)),
+            "WatchDirectives": grpc.unary_stream_rpc_method_handler(self._watching.watch),
+            "AckDirective": unary(
+                self._answering.single(METHOD_ACK_DIRECTIVE, self._ack_directive)
+            ),
         }
         server.add_generic_rpc_handlers(
-            (grpc.method_handlers_generic_handler(SERVICE_NAME, handlers),)
+            (
+                grpc.method_handlers_generic_handler(SERVICE_NAME, handlers),
+                grpc.method_handlers_generic_handler(KILL_SERVICE, {"Kill": unary(self._kill)}),
+            )
         )
+
+    def stop_watches(self) -> None:
+        """End every watch of directives, which would not end by itself."""
+        self._directives.stop()
 
     # --- Calls ---
 
@@ -232,18 +225,41 @@ class DecisionService:
         except RiskgateError:
             self._calls.end(kind, call.received_ns, raw, b"")
             raise
+        finally:
+            self._directives.announce()
         if isinstance(outcome, Refusal):
             self._calls.end(kind, call.received_ns, raw, b"")
             return outcome
         return outcome if self._calls.end(kind, call.received_ns, raw, outcome) else JOURNAL_AWAY
 
     async def _ack_directive(self, raw: bytes, call: Arrival) -> Outcome:
-        return NO_DIRECTIVES
+        if len(raw) > self._request_bytes_max:
+            return TOO_LARGE
+        message = parse(pb.AckDirectiveRequest, raw)
+        self._owner.drain()
+        return self._keep(
+            KIND_ACKNOWLEDGE,
+            raw,
+            call,
+            lambda: self._directives.acknowledge(message, call.received_ns),
+        )
 
-    async def _watch_directives(self, raw: bytes, context: Context) -> None:
+    async def _kill(self, raw: bytes, context: Context) -> bytes:
+        """Kill: neither rate nor readiness nor deadline stops it."""
+        received_ns = time.time_ns()
         grant = self._access.find_grant(context)
-        refusal = self._access.find_refusal(grant, METHOD_WATCH_DIRECTIVES)
-        await self._abort(refusal or NO_DIRECTIVES, context)
+        outcome: Outcome | None = self._access.find_refusal(grant, METHOD_KILL, calls=0)
+        if outcome is None and len(raw) > self._request_bytes_max:
+            outcome = TOO_LARGE
+        if outcome is None:
+            caller = self._calls.caller_of(grant)
+            outcome = kill_errand(self._engine, raw, received_ns, caller, self._shard)
+        if isinstance(outcome, bytes):
+            if self._calls.settle():
+                self._counts.add_call("Kill", time.time_ns() - received_ns)
+                return outcome
+            outcome = JOURNAL_AWAY
+        return await self._answering.abort(outcome, context)
 
     async def _decide_stream(
         self, requests: AsyncIterator[bytes], context: Context
@@ -253,16 +269,16 @@ class DecisionService:
             async for raw in requests:
                 refusal = self._access.find_refusal(grant, METHOD_DECIDE_STREAM, calls=0)
                 if refusal is not None:
-                    await self._abort(refusal, context)
+                    await self._answering.abort(refusal, context)
                 if len(raw) > self._request_bytes_max:
                     # The compiled lane has no room to look for its tag; both end the stream.
-                    await self._abort(TOO_LARGE, context)
-                call = Arrival(time.time_ns(), _seconds_left(context), grant, METHOD_DECIDE_STREAM)
+                    await self._answering.abort(TOO_LARGE, context)
+                call = Arrival(time.time_ns(), seconds_left(context), grant, METHOD_DECIDE_STREAM)
                 answer = await self._answer_item(raw, call)
                 self._counts.add_call("DecideStream", time.time_ns() - call.received_ns)
                 yield answer
         except asyncio.CancelledError:
-            await self._end_interrupted(context)
+            await self._answering.end_interrupted(context)
 
     async def _answer_item(self, raw: bytes, call: Arrival) -> bytes:
         """Return the answer to one message of a stream: a decision, or why there is none."""
@@ -301,50 +317,6 @@ class DecisionService:
             response.response.MergeFromString(outcome)
         return response.SerializeToString()
 
-    # --- Around each call ---
-
-    def _single(
-        self, method: int, behaviour: Callable[[bytes, Arrival], Awaitable[Outcome]]
-    ) -> Callable[[bytes, Context], Awaitable[bytes]]:
-        """Wrap a call: clock, caller, readiness, deadline, and one way out for every failure."""
-        name = METHOD_PATHS[method].rpartition("/")[2]
-
-        async def answer(raw: bytes, context: Context) -> bytes:
-            received_ns = time.time_ns()
-            try:
-                grant = self._access.find_grant(context)
-                call = Arrival(received_ns, _seconds_left(context), grant, method)
-                denied = self._access.find_refusal(grant, method)
-                if denied is not None:
-                    refusal = denied
-                elif not self._is_ready():
-                    refusal = NOT_READY
-                elif call.seconds_left <= 0.0:
-                    refusal = TOO_LATE
-                else:
-                    outcome = await behaviour(raw, call)
-                    if isinstance(outcome, bytes):
-                        self._counts.add_call(name, time.time_ns() - received_ns)
-                        return outcome
-                    refusal = outcome
-            except asyncio.CancelledError:
-                await self._end_interrupted(context)
-            except Exception as error:  # noqa: BLE001 - nothing unexpected may leave as it is
-                refusal = refusal_of(error)
-            return await self._abort(refusal, context)
-
-        return answer
-
-    async def _abort(self, refusal: Refusal, context: Context) -> NoReturn:
-        self._counts.add_error(refusal.code.name)
-        await refusal.abort(context)
-
-    async def _end_interrupted(self, context: Context) -> NoReturn:
-        # An escaping cancellation would leave a caller that still listens waiting for ever.
-        if context.cancelled():
-            raise asyncio.CancelledError
-        await self._abort(INTERRUPTED, context)
-
     async def _wait_for_state(self, items: list[Item], seconds_left: float) -> None:
         """Wait once for the newest state that any item asks for; too old is judged per item."""
         versions = [
@@ -356,12 +328,6 @@ class DecisionService:
         wanted = max((version for version in versions if version <= VERSION_MAX), default=0)
         if wanted > self._engine.state_version:
             await self._owner.wait_for_version(wanted, min(self._state_wait_s, seconds_left))
-
-
-def _seconds_left(context: Context) -> float:
-    # The stubs do not know that there may be no deadline.
-    left: float | None = context.time_remaining()
-    return float("inf") if left is None else left
 
 
 def _find_tag(raw: bytes) -> int:

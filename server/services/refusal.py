@@ -78,8 +78,17 @@ WRONG_SHARD: Final = Refusal(
     "account_id: this account belongs to another engine",
 )
 JOURNAL_AWAY: Final = Refusal(grpc.StatusCode.UNAVAILABLE, "", "the journal cannot be written")
-NO_DIRECTIVES: Final = Refusal(
-    grpc.StatusCode.UNIMPLEMENTED, "", "this release issues no directives"
+STOPPING: Final = Refusal(grpc.StatusCode.UNAVAILABLE, "", "the server is stopping")
+DIRECTIVE_UNKNOWN: Final = Refusal(
+    grpc.StatusCode.NOT_FOUND, "directive_id", "directive_id: no such directive"
+)
+DIRECTIVE_DONE: Final = Refusal(
+    grpc.StatusCode.ALREADY_EXISTS,
+    "directive_id",
+    "directive_id: was acknowledged with another outcome",
+)
+SLOW_READER: Final = Refusal(
+    grpc.StatusCode.RESOURCE_EXHAUSTED, "", "directives were lost: the reader was too slow"
 )
 NOT_YOURS: Final = Refusal(grpc.StatusCode.PERMISSION_DENIED, "", ObjectDeniedError.public_text)
 TOO_MANY_CALLS: Final = Refusal(

@@ -4,7 +4,8 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, aclosing, contextmanager
+from itertools import islice
 from typing import Any
 
 import grpc
@@ -35,7 +36,13 @@ class ScriptedGate(decision_pb2_grpc.DecisionServiceServicer):
             number = len(self.received)
         return self.script(request, context, number)
 
-    Decide = DecideBatch = ReportExecution = SyncAccount = _answer
+    Decide = DecideBatch = ReportExecution = SyncAccount = AckDirective = _answer
+
+    def WatchDirectives(  # noqa: N802
+        self, request: Any, context: grpc.ServicerContext
+    ) -> Iterator[Any]:
+        for directive in self._answer(request, context):
+            yield pb.WatchDirectivesResponse(directive=directive)
 
     def DecideStream(self, items: Any, context: grpc.ServicerContext) -> Iterator[Any]:  # noqa: N802
         for item in items:
@@ -81,6 +88,11 @@ class BlockingDriver:
         with riskgate.Client(address, deadline_s=DEADLINE_S) as client:
             return list(client.stream(requests))
 
+    @staticmethod
+    def watch(address: str | list[str], count: int, *args: Any, **keywords: Any) -> list[Any]:
+        with riskgate.Client(address, deadline_s=DEADLINE_S) as client:
+            return list(islice(client.watch_directives(*args, **keywords), count))
+
 
 class AsyncDriver:
     """Makes one call with `AsyncClient`."""
@@ -98,6 +110,20 @@ class AsyncDriver:
         async def run() -> list[Any]:
             async with riskgate.AsyncClient(address, deadline_s=DEADLINE_S) as client:
                 return [outcome async for outcome in client.stream(requests)]
+
+        return asyncio.run(run())
+
+    @staticmethod
+    def watch(address: str | list[str], count: int, *args: Any, **keywords: Any) -> list[Any]:
+        async def run() -> list[Any]:
+            async with riskgate.AsyncClient(address, deadline_s=DEADLINE_S) as client:
+                heard: list[Any] = []
+                async with aclosing(client.watch_directives(*args, **keywords)) as watch:
+                    async for directive in watch:
+                        heard.append(directive)
+                        if len(heard) == count:
+                            break
+                return heard
 
         return asyncio.run(run())
 

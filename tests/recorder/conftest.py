@@ -60,7 +60,8 @@ def empty(connection: Database) -> None:
     connection.execute(
         "TRUNCATE riskgate.decision, riskgate.decision_binding, riskgate.prediction, "
         "riskgate.execution_log, riskgate.reservation, riskgate.journal_offset, "
-        "riskgate.provider_day, riskgate.provider_metric, riskgate.instrument CASCADE"
+        "riskgate.provider_day, riskgate.provider_metric, riskgate.instrument, "
+        "riskgate.circuit_breaker_event, riskgate.kill_report CASCADE"
     )
     connection.execute(
         "INSERT INTO riskgate.instrument (symbol, base_currency, quote_currency, tick_size, "

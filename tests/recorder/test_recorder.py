@@ -314,7 +314,7 @@ def test_a_batch_when_its_entries_are_large_then_is_bounded_by_bytes(
     journal: RecordedJournal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(30):
-        journal.batch(*(f"order-{number}-{item}" for item in range(100)))
+        journal.batch(*(f"order-{number}-{item}" for item in range(80)))
     monkeypatch.setattr("server.recorder.recording._SLICE_ENTRIES", 4)
     monkeypatch.setattr("server.recorder.recording.BATCH_BYTES_MAX", 1)
     sizes = []

@@ -269,6 +269,11 @@ class Books:
         self.event_count += 1
         self.events.append({"event_id": self.event_count, **event})
 
+    def rate(self, quote: int, own: int) -> Any:
+        """Return the conversion rate between two currencies, None if it is unknown or deleted."""
+        row = self.rates.get((quote, own))
+        return row if row is not None and row.rate_picos else None
+
     # --- Equity -------------------------------------------------------------------------------
 
     def mark_equity(self, account: Account, equity: int, at: int) -> None:

@@ -78,7 +78,8 @@ class Changes:
     def _conversion_rate(self, rows: list[Any], *, deleted: bool) -> bool:
         key = (rows[0].from_currency, rows[0].to_currency)
         if deleted:
-            self.books.rates.pop(key, None)
+            # It stays as a rate of 0, so that one from before the deletion does not come back.
+            self.books.rates[key] = rows[0]._replace(rate_picos=0)
         elif key not in self.books.rates or rows[0].as_of_ns >= self.books.rates[key].as_of_ns:
             self.books.rates[key] = rows[0]
         return True

@@ -200,7 +200,7 @@ class Checks:
         if quote == own:
             case.skip(R_CONVERSION_RATE_MISSING)
             return PICOS
-        row = self.books.rates.get((quote, own))
+        row = self.books.rate(quote, own)
         age = 0
         if row is not None:
             age = case.answer["conversion_rate_age_ns"] = self.age(row.as_of_ns)

@@ -123,7 +123,7 @@ class Judgement:
         self.set(status, reason, limit, observed)
 
     def exposed_steps(self) -> int:
-        """Return the lot steps on the order's side, open and held."""
+        """Return the lot steps on the order's side, open and held; the other side is no credit."""
         if self.net is None:
             return 0
         return max(0, self.sign * self.net.net) + self.net.held[self.request.side]

@@ -239,7 +239,7 @@ class Reports:
     def _unmatched_notional(self, account: Account, instrument: Any, steps: int, price: int) -> int:
         exact, rate = self.books.exact, 10**12
         if instrument.quote_currency != account.spec.currency:
-            row = self.books.rates.get((instrument.quote_currency, account.spec.currency))
+            row = self.books.rate(instrument.quote_currency, account.spec.currency)
             if row is None:
                 return 0
             rate = row.rate_picos

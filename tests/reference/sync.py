@@ -57,7 +57,7 @@ class Sync:
     def _rate(self, account: Account, instrument: Any) -> int:
         if instrument.quote_currency == account.spec.currency:
             return PICOS
-        row = self.books.rates.get((instrument.quote_currency, account.spec.currency))
+        row = self.books.rate(instrument.quote_currency, account.spec.currency)
         return 0 if row is None else int(row.rate_picos)
 
     def _open(self, account: Account, given: Any) -> None:

@@ -41,7 +41,9 @@ OTHERS = "this identity may not use this account or provider"
 NOT_YOURS = (Code.PERMISSION_DENIED, OTHERS)
 REVOKED = (Code.PERMISSION_DENIED, "this identity is frozen or revoked")
 METHODS = [path.rpartition("/")[2] for path in METHOD_PATHS.values() if path in RIGHTS]
-ABOUT_ACCOUNTS = [method for method in METHODS if not method.endswith(("Directives", "Directive"))]
+ABOUT_ACCOUNTS = [
+    method for method in METHODS if method not in {"WatchDirectives", "AckDirective", "Kill"}
+]
 ASK = message_of("Decide", "A")
 
 
@@ -116,8 +118,10 @@ def expected(who: str, method: str, account_id: str) -> set[Code]:
     role: Role = ROLES[who]
     if role not in RIGHTS[path_of(method)].roles:
         return {Code.PERMISSION_DENIED}
-    if method not in ABOUT_ACCOUNTS:
-        return {Code.UNIMPLEMENTED}
+    if method == "AckDirective":
+        return {Code.NOT_FOUND}
+    if method == "Kill":
+        return {Code.OK}
     return {Code.OK} if account_id == "A" else {Code.PERMISSION_DENIED}
 
 

@@ -162,18 +162,6 @@ def test_decide_when_not_ready_then_unavailable(port: PortCalls) -> None:
         port.is_ready = True
 
 
-def test_directives_when_asked_for_then_unimplemented_says_so(port: PortCalls) -> None:
-    assert refused(port, "AckDirective", b"") == (
-        Code.UNIMPLEMENTED,
-        "",
-        "this release issues no directives",
-    )
-    watch = port.channel.unary_stream(f"/{SERVICE_NAME}/WatchDirectives")
-    with pytest.raises(grpc.RpcError) as failure:
-        list(watch(b"", timeout=5))
-    assert failure.value.code() == Code.UNIMPLEMENTED
-
-
 # --- Batches ---
 
 

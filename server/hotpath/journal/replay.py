@@ -20,6 +20,7 @@ from server.hotpath.journal.checksum import checksum_nb
 from server.hotpath.journal.entries import (
     CALL_BYTES,
     ENTRY_BYTES,
+    KIND_ACKNOWLEDGE,
     KIND_BATCH,
     KIND_CHANGE,
     KIND_CLOCK,
@@ -35,6 +36,7 @@ from server.hotpath.journal.event_entries import EVENT_ENTRY_BYTES
 from server.hotpath.layout import packed_dtype
 from server.hotpath.memory import engine_of
 from server.hotpath.ring_frame import FRAME
+from server.hotpath.wire.acknowledge import answer_acknowledge_nb
 from server.hotpath.wire.batch import answer_batch_nb
 from server.hotpath.wire.decision import answer_decide_nb
 from server.hotpath.wire.outcome import RECORDED
@@ -111,6 +113,8 @@ def _call_again_nb(state: Any, wire: Any, replay: Any, address: int) -> bool:
         answered = answer_batch_nb(state, wire, request, length, received_ns, recorded, out)
     elif kind == KIND_REPORT:
         answered = answer_report_nb(state, wire, request, length, received_ns, out)
+    elif kind == KIND_ACKNOWLEDGE:
+        answered = answer_acknowledge_nb(state, wire, request, length, received_ns, out)
     replay.answer_bytes = answered
     replay.calls += 1
     replay.decisions += wire.reading_count

@@ -11,7 +11,7 @@ import numpy as np
 
 from server.hotpath.jit import i64, routine
 from server.hotpath.lane.replies import refuse_with_nb
-from server.hotpath.lane.structs import METHOD_DECIDE_STREAM, connection_at
+from server.hotpath.lane.structs import METHOD_DECIDE_STREAM, METHOD_KILL, connection_at
 from server.hotpath.lane.texts import (
     PERMISSION_DENIED,
     RESOURCE_EXHAUSTED,
@@ -53,14 +53,28 @@ for _denial, _answer in DENIED_AS.items():
 def may_call_nb(lane: Any, call: Any) -> bool:
     """Tell whether the peer may make a call now; refuse and count it if not.
 
-    Of a stream each message is counted against the rate, when it is judged.
+    Of a stream each message is counted against the rate, when it is judged. No rate stops a kill.
     """
     address = connection_at(call.connection).grant
     denial = find_denial_nb(address, call.method, lane.received_ns)
-    if denial == D_NONE and call.method != METHOD_DECIDE_STREAM and call.parked_until_ns == 0:
+    is_counted = call.method not in (METHOD_DECIDE_STREAM, METHOD_KILL)
+    if denial == D_NONE and is_counted and call.parked_until_ns == 0:
         lane.pushback_ns = take_call_nb(address, lane.now_ns)
         if lane.pushback_ns > 0:
             denial = i64(D_RATE)
+    return _deny_nb(lane, call, address, denial)
+
+
+@routine
+def may_go_on_nb(lane: Any, call: Any) -> bool:
+    """Tell whether the peer may still have what it was let in for; end the call if not."""
+    address = connection_at(call.connection).grant
+    return _deny_nb(lane, call, address, find_denial_nb(address, call.method, lane.received_ns))
+
+
+@routine
+def _deny_nb(lane: Any, call: Any, address: int, denial: int) -> bool:
+    """Tell whether nothing denies a call; else refuse and count it."""
     if denial == D_NONE:
         return True
     count_call_denial_nb(address, call.method, denial)

@@ -28,6 +28,7 @@ from server.hotpath.lane.requests import end_request_nb, take_bytes_nb
 from server.hotpath.lane.structs import (
     CALL_ANSWERED,
     METHOD_DECIDE_STREAM,
+    METHOD_WATCH_DIRECTIVES,
     call_at,
     connection_at,
     frame_header_at,
@@ -167,12 +168,15 @@ def read_answer(
         store_half(data_flags, _DATA_EOF | _DATA_NO_END_STREAM)
         submit_trailers_nb(call)
         return count
-    # Room for more answers, which the unread requests of a stream may be waiting for.
+    # Room for more answers, which unread requests of a stream or untold events may be waiting for.
     call.output_from = 0
     call.output_to = 0
-    unread = call.input_from < call.input_to or call.peer_ended != 0
-    if unread and call.method == METHOD_DECIDE_STREAM:
-        queue_call_nb(lane_at(connection_at(user_data).lane), address_of(call))
+    lane = lane_at(connection_at(user_data).lane)
+    if call.method == METHOD_DECIDE_STREAM:
+        if call.input_from < call.input_to or call.peer_ended != 0:
+            queue_call_nb(lane, address_of(call))
+    elif call.method == METHOD_WATCH_DIRECTIVES and call.seen_event < lane.told_event:
+        queue_call_nb(lane, address_of(call))
     if count > 0:
         return count
     call.deferred = 1

@@ -11,9 +11,15 @@ from typing import Any, Final
 import numpy as np
 
 from server.hotpath.jit import i64, kernel, routine
-from server.hotpath.journal.entries import KIND_BATCH, KIND_DECIDE, KIND_REPORT
+from server.hotpath.journal.entries import (
+    KIND_ACKNOWLEDGE,
+    KIND_BATCH,
+    KIND_DECIDE,
+    KIND_REPORT,
+)
 from server.hotpath.journal.journal_record import journal_at
 from server.hotpath.lane.access import may_call_nb
+from server.hotpath.lane.directives import judge_watch_nb
 from server.hotpath.lane.frames import PREFIX_BYTES, put_message_nb
 from server.hotpath.lane.health import answer_health_nb
 from server.hotpath.lane.keeping import keep_call_nb
@@ -33,6 +39,7 @@ from server.hotpath.lane.structs import (
     METHOD_DECIDE_STREAM,
     METHOD_HEALTH_CHECK,
     METHOD_HEALTH_WATCH,
+    METHOD_KILL,
     METHOD_REPORT_EXECUTION,
     METHOD_SYNC_ACCOUNT,
     METHOD_WATCH_DIRECTIVES,
@@ -42,13 +49,12 @@ from server.hotpath.lane.structs import (
 from server.hotpath.lane.texts import (
     DEADLINE_EXCEEDED,
     OK,
-    T_NO_DIRECTIVES,
     T_NOT_READY,
     T_TOO_LATE,
     UNAVAILABLE,
-    UNIMPLEMENTED,
 )
 from server.hotpath.libc import monotonic_ns_nb
+from server.hotpath.wire.acknowledge import answer_acknowledge_nb
 from server.hotpath.wire.batch import answer_batch_nb
 from server.hotpath.wire.decision import answer_decide_nb
 from server.hotpath.wire.grants import begin_grant_nb, charge_items_nb
@@ -61,6 +67,7 @@ _KINDS: Final = np.zeros(METHODS, np.int64)
 _KINDS[METHOD_DECIDE] = KIND_DECIDE
 _KINDS[METHOD_DECIDE_BATCH] = KIND_BATCH
 _KINDS[METHOD_REPORT_EXECUTION] = KIND_REPORT
+_KINDS[METHOD_ACK_DIRECTIVE] = KIND_ACKNOWLEDGE
 
 # A turn takes at most about this long.
 DEADLINE_CLOSE_NS: Final = 10_000_000
@@ -80,9 +87,9 @@ def _may_be_judged_nb(lane: Any, call: Any) -> bool:
     """Check what every decision call has to pass; refuse the call if it does not."""
     if not may_call_nb(lane, call):
         return False
-    if call.method in (METHOD_WATCH_DIRECTIVES, METHOD_ACK_DIRECTIVE):
-        refuse_with_nb(lane, call, UNIMPLEMENTED, T_NO_DIRECTIVES)
-    elif call.deadline_ns != 0 and _is_late_nb(lane, call):
+    if call.method == METHOD_KILL:
+        return True  # late or not ready, it counts
+    if call.deadline_ns != 0 and _is_late_nb(lane, call):
         refuse_with_nb(lane, call, DEADLINE_EXCEEDED, T_TOO_LATE)
     elif lane.is_ready == 0 and call.method != METHOD_DECIDE_STREAM:
         refuse_with_nb(lane, call, UNAVAILABLE, T_NOT_READY)
@@ -128,6 +135,8 @@ def _judge_unary_nb(lane: Any, state: Any, wire: Any, call: Any, address: int) -
         outcome = answer_batch_nb(state, wire, call.input, length, received_ns, LIVE, out)
         if outcome != WAIT:
             charge_items_nb(wire)
+    elif call.method == METHOD_ACK_DIRECTIVE:
+        outcome = answer_acknowledge_nb(state, wire, call.input, length, received_ns, out)
     else:
         outcome = answer_report_nb(state, wire, call.input, length, received_ns, out)
     keep_call_nb(lane, state, wire, call, kind, call.input, length, out, outcome)
@@ -140,11 +149,15 @@ def judge_call_nb(lane: Any, state: Any, wire: Any, call: Any, address: int) -> 
     method = call.method
     if method in (METHOD_HEALTH_CHECK, METHOD_HEALTH_WATCH):
         answer_health_nb(lane, call, address)
+    elif method == METHOD_WATCH_DIRECTIVES and call.answering != 0:
+        judge_watch_nb(lane, state, wire, call, address)
     elif _may_be_judged_nb(lane, call):
         if method == METHOD_DECIDE_STREAM:
             judge_stream_nb(lane, state, wire, call, address)
-        elif method == METHOD_SYNC_ACCOUNT:
+        elif method in (METHOD_SYNC_ACCOUNT, METHOD_KILL):
             return True
+        elif method == METHOD_WATCH_DIRECTIVES:
+            judge_watch_nb(lane, state, wire, call, address)
         else:
             _judge_unary_nb(lane, state, wire, call, address)
     return False

@@ -9,7 +9,13 @@ from server.hotpath.lane.accept import listen_nb
 from server.hotpath.lane.connection import close_connection_nb
 from server.hotpath.lane.flush import flush_connection_nb
 from server.hotpath.lane.pool import CONNECTION_BYTES
-from server.hotpath.lane.queue import QUEUE_HEAVY, QUEUE_PARKED, QUEUE_READY, next_call_nb
+from server.hotpath.lane.queue import (
+    QUEUE_HEAVY,
+    QUEUE_PARKED,
+    QUEUE_READY,
+    QUEUE_URGENT,
+    next_call_nb,
+)
 from server.hotpath.lane.structs import connection_at
 from server.hotpath.lane.sweep import sweep_nb
 
@@ -41,6 +47,6 @@ def wind_up_nb(lane: Any) -> bool:
     for number in range(lane.connections_fresh):
         address = lane.connections + number * i64(CONNECTION_BYTES)
         close_connection_nb(lane, address)
-    for queue in (QUEUE_READY, QUEUE_HEAVY, QUEUE_PARKED):
+    for queue in (QUEUE_READY, QUEUE_HEAVY, QUEUE_PARKED, QUEUE_URGENT):
         next_call_nb(lane, queue)  # all of them are gone: it frees them and finds none
     return True

@@ -37,6 +37,7 @@ PATHS: Final = (
     b"/riskgate.v1.DecisionService/AckDirective",
     b"/grpc.health.v1.Health/Check",
     b"/grpc.health.v1.Health/Watch",
+    b"/riskgate.v1.KillService/Kill",
 )
 _PATH_STRIDE: Final = 64
 _PATH_BYTES: Final = np.frombuffer(b"".join(p.ljust(_PATH_STRIDE, b"\0") for p in PATHS), np.uint8)

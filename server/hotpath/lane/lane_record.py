@@ -93,9 +93,11 @@ LANE: Final = packed_dtype(
     ("kept_number", _I8),  # newest entry whose answers may leave
     ("pushback_ns", _I8),  # after which a caller with too many calls may try again
     # --- queues ---
-    ("queue_first", (_I8, (3,))),  # calls: QUEUE_*
-    ("queue_last", (_I8, (3,))),
+    ("queue_first", (_I8, (4,))),  # calls: QUEUE_*
+    ("queue_last", (_I8, (4,))),
     ("said_health", _I8),  # what the watchers were told; an errand may fall between two changes
+    ("was_urgent", _I8),  # 1: the last turn began with a kill
+    ("told_event", _I8),  # newest event that watchers of directives were queued for
     ("parked_version", _I8),  # state version when they were last looked at
     ("touched_first", _I8),
     ("errand", _I8),  # call that Python has to answer

@@ -16,8 +16,8 @@ from server.hotpath.lane.accept import (
     TAG_LOCAL,
     accept_connections_nb,
 )
-from server.hotpath.lane.calls import judge_call_nb
 from server.hotpath.lane.connection import close_connection_nb, read_connection_nb
+from server.hotpath.lane.directives import queue_watchers_nb
 from server.hotpath.lane.drain import flush_touched_nb, wind_up_nb
 from server.hotpath.lane.foreign import epoll_wait, read
 from server.hotpath.lane.handshake import collect_judgements_nb, continue_handshake_nb
@@ -27,7 +27,7 @@ from server.hotpath.lane.queue import (
     QUEUE_HEAVY,
     QUEUE_PARKED,
     QUEUE_READY,
-    next_call_nb,
+    QUEUE_URGENT,
     touch_connection_nb,
     wake_parked_nb,
 )
@@ -36,15 +36,14 @@ from server.hotpath.lane.structs import (
     CONNECTION_HANDSHAKE,
     CONNECTION_OPEN,
     EPOLL_EVENT_BYTES,
-    call_at,
     connection_at,
     epoll_event_at,
 )
 from server.hotpath.lane.sweep import SWEEP_INTERVAL_NS, sweep_nb
+from server.hotpath.lane.turn import judge_calls_nb
 from server.hotpath.lane.watching import EPOLL_OUT
 from server.hotpath.libc import monotonic_ns_nb, realtime_ns_nb
 from server.hotpath.memory import engine_of
-from server.hotpath.wire.grants import begin_grant_nb
 from server.hotpath.wire.journaling import tick_nb
 
 # What `serve_nb` returns.
@@ -60,11 +59,13 @@ _EPOLL_BROKEN: Final = 0x18  # ERR | HUP
 
 
 @kernel
-def _sleep_ms_nb(lane: Any, ring: Any) -> int:
+def _sleep_ms_nb(lane: Any, state: Any, ring: Any) -> int:
     """Return how long the next wait may take, milliseconds."""
     if (
         lane.queue_first[QUEUE_READY] != 0
         or lane.queue_first[QUEUE_HEAVY] != 0
+        or lane.queue_first[QUEUE_URGENT] != 0
+        or engine_of(state).event_count != lane.told_event
         or lane.touched_first != 0
     ):
         return i64(0)
@@ -112,33 +113,6 @@ def _take_events_nb(lane: Any, count: int) -> int:
     return waiting
 
 
-@routine
-def _judge_calls_nb(lane: Any, state: Any, wire: Any) -> bool:
-    """Judge what is ready and one heavy call; tell whether Python has an errand."""
-    last = lane.queue_last[QUEUE_READY]
-    while True:
-        address = next_call_nb(lane, QUEUE_READY)
-        if address == 0:
-            break
-        call = call_at(address)
-        touch_connection_nb(lane, call.connection)
-        judge_call_nb(lane, state, wire, call, address)
-        if address == last:
-            break  # streams may have queued themselves again
-    address = next_call_nb(lane, QUEUE_HEAVY)
-    if address == 0:
-        return False
-    call = call_at(address)
-    touch_connection_nb(lane, call.connection)
-    if judge_call_nb(lane, state, wire, call, address):
-        lane.errand = address
-        # Now: its connection may be gone when Python looks at it.
-        begin_grant_nb(wire, connection_at(call.connection).grant, call.method)
-        call.queued = 1  # should its stream close meanwhile, it is freed after the errand
-        return True
-    return False
-
-
 @kernel
 def _accept_nb(lane: Any, waiting: int) -> None:
     if waiting & TAG_LISTENER:
@@ -159,7 +133,8 @@ def serve_nb(lane: Any, state: Any, wire: Any, ring: Any) -> int:
         ring: RING record of changes.
     """
     while True:
-        count = epoll_wait(lane.epoll_fd, lane.events, i64(EVENTS_MAX), _sleep_ms_nb(lane, ring))
+        sleep_ms = _sleep_ms_nb(lane, state, ring)
+        count = epoll_wait(lane.epoll_fd, lane.events, i64(EVENTS_MAX), sleep_ms)
         _see_time_nb(lane)
         lane.turns += 1
         if count > 0:
@@ -170,7 +145,9 @@ def serve_nb(lane: Any, state: Any, wire: Any, ring: Any) -> int:
         waiting = _take_events_nb(lane, i64(count))
         collect_judgements_nb(lane)
         wake_parked_nb(lane, engine_of(state).state_version)
-        errand = _judge_calls_nb(lane, state, wire)
+        if engine_of(state).event_count != lane.told_event:
+            queue_watchers_nb(lane, state)
+        errand = judge_calls_nb(lane, state, wire)
         if lane.health != lane.said_health:
             lane.said_health = lane.health
             tell_watchers_nb(lane)

@@ -13,6 +13,7 @@ from server.hotpath.lane.structs import (
     CALL_PARKED,
     CALL_READY,
     METHOD_DECIDE_BATCH,
+    METHOD_KILL,
     METHOD_SYNC_ACCOUNT,
     call_at,
     connection_at,
@@ -21,6 +22,7 @@ from server.hotpath.lane.structs import (
 QUEUE_READY: Final = 0
 QUEUE_HEAVY: Final = 1  # one of these per turn, so that single calls need not wait for many
 QUEUE_PARKED: Final = 2
+QUEUE_URGENT: Final = 3  # kills: before everything else
 
 
 @routine
@@ -56,8 +58,12 @@ def queue_call_nb(lane: Any, address: int) -> None:
     call = call_at(address)
     if call.queued == 0:
         call.state = CALL_READY
-        heavy = call.method in (METHOD_DECIDE_BATCH, METHOD_SYNC_ACCOUNT)
-        append_call_nb(lane, QUEUE_HEAVY if heavy else QUEUE_READY, address)
+        queue = i64(QUEUE_READY)
+        if call.method in (METHOD_DECIDE_BATCH, METHOD_SYNC_ACCOUNT):
+            queue = i64(QUEUE_HEAVY)
+        elif call.method == METHOD_KILL:
+            queue = i64(QUEUE_URGENT)
+        append_call_nb(lane, queue, address)
 
 
 @routine

@@ -92,7 +92,8 @@ METHOD_WATCH_DIRECTIVES: Final = 6
 METHOD_ACK_DIRECTIVE: Final = 7
 METHOD_HEALTH_CHECK: Final = 8
 METHOD_HEALTH_WATCH: Final = 9
-METHODS: Final = 10
+METHOD_KILL: Final = 10
+METHODS: Final = 11
 
 CALL_FREE: Final = 0
 CALL_READING: Final = 1  # headers or message are not complete
@@ -139,6 +140,8 @@ CALL: Final = packed_dtype(
     ("output_from", _I8),
     ("output_to", _I8),
     ("said_health", _I8),  # last status sent to a watcher; 0: none
+    ("begun_event", _I8),  # newest event when a watch of directives began
+    ("seen_event", _I8),  # newest event that it has looked at
 )
 
 CALL_PREFIX_OFFSET: Final[int] = CALL.fields["prefix"][1]  # type: ignore[index]

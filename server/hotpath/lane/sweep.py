@@ -22,10 +22,18 @@ from server.hotpath.lane.structs import (
     CONNECTION_OPEN,
     METHOD_DECIDE_STREAM,
     METHOD_HEALTH_WATCH,
+    METHOD_WATCH_DIRECTIVES,
     call_at,
     connection_at,
 )
-from server.hotpath.lane.texts import DEADLINE_EXCEEDED, OK, T_TOO_LATE, T_UNFINISHED
+from server.hotpath.lane.texts import (
+    DEADLINE_EXCEEDED,
+    OK,
+    T_STOPPING,
+    T_TOO_LATE,
+    T_UNFINISHED,
+    UNAVAILABLE,
+)
 
 SWEEP_INTERVAL_NS: Final = 100_000_000
 # Longest wait for a peer to close after our last word.
@@ -73,6 +81,9 @@ def _sweep_call_nb(lane: Any, address: int) -> None:
             queue_call_nb(lane, address)
         elif call.method == METHOD_HEALTH_WATCH and call.state == CALL_ANSWERED:
             end_answer_nb(call, OK)
+            touch_connection_nb(lane, call.connection)
+        elif call.method == METHOD_WATCH_DIRECTIVES and call.state == CALL_ANSWERED:
+            refuse_with_nb(lane, call, i64(UNAVAILABLE), i64(T_STOPPING))
             touch_connection_nb(lane, call.connection)
 
 

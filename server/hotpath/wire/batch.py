@@ -23,13 +23,13 @@ from server.hotpath.wire.grants import is_limited_nb, may_use_nb
 from server.hotpath.wire.item import put_error_nb, put_result_of_nb
 from server.hotpath.wire.outcome import REFUSED, WAIT
 from server.hotpath.wire.packing import pack_request_nb
-from server.hotpath.wire.refusals import (
+from server.hotpath.wire.refusal_texts import (
     N_REQUEST,
     N_REQUESTS,
     P_ITEMS,
     P_MESSAGE,
-    refuse_field_nb,
 )
+from server.hotpath.wire.refusals import refuse_field_nb
 from server.hotpath.wire.response import ANSWER_BYTES_MAX
 from server.hotpath.wire.scan import DEPTH_MAX, LENGTH, MALFORMED, VARINT, read_field_nb
 from server.hotpath.wire.tables import IS_REQUEST

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from server.hotpath.decide import decide_nb, deny_unjournaled_nb, recall_answer_nb
 from server.hotpath.jit import i64, kernel, routine
-from server.hotpath.memory import decision_of, engine_of, request_of
+from server.hotpath.memory import decision_of, engine_of, request_of, work_of
 from server.hotpath.reasons import R_JOURNAL_FULL
 from server.hotpath.records import CONFLICT, DECIDED, REPEATED, REQUEST
 from server.hotpath.wire.decode import begin_message_nb, scan_message_nb
@@ -15,7 +15,7 @@ from server.hotpath.wire.memory_of_answers import load_answer_nb, store_answer_n
 from server.hotpath.wire.outcome import BARRED, REFUSED, WAIT
 from server.hotpath.wire.packing import pack_request_nb
 from server.hotpath.wire.readings import note_decision_nb
-from server.hotpath.wire.refusals import (
+from server.hotpath.wire.refusal_texts import (
     ANSWER_GONE,
     N_REQUEST,
     ORDER_ID_TAKEN,
@@ -24,9 +24,8 @@ from server.hotpath.wire.refusals import (
     STATE_TOO_OLD,
     TOO_LARGE,
     WRONG_SHARD,
-    refuse_field_nb,
-    refuse_fixed_nb,
 )
+from server.hotpath.wire.refusals import refuse_field_nb, refuse_fixed_nb
 from server.hotpath.wire.response import put_response_nb
 from server.hotpath.wire.scan import DEPTH_MAX
 from server.hotpath.wire.sharding import owns_account_nb
@@ -98,10 +97,27 @@ def judge_request_nb(state: Any, wire: Any, received_ns: int) -> int:
 
 @routine
 def finish_decision_nb(
-    state: Any, wire: Any, decision: Any, explain: int, server_ns: int, out: int
+    state: Any,
+    wire: Any,
+    decision: Any,
+    explain: int,
+    server_ns: int,
+    account_row: int,
+    newest_event: int,
+    out: int,
 ) -> int:
-    """Encode, count and remember a new answer; return its length."""
-    end = put_response_nb(out, state, decision, wire.durability, explain, server_ns, wire.scratch)
+    """Encode, count and remember a new answer; return its length. As `put_response_nb`."""
+    end = put_response_nb(
+        out,
+        state,
+        decision,
+        wire.durability,
+        explain,
+        server_ns,
+        account_row,
+        newest_event,
+        wire.scratch,
+    )
     wire.verdicts[decision.verdict] += 1
     store_answer_nb(state, wire, decision.idempotency_row, out, end - out)
     return end - out
@@ -129,8 +145,11 @@ def answer_read_request_nb(
         server_ns = i64(0)
         if outcome == DECIDED:
             server_ns = note_decision_nb(state, wire, decision, received_ns, decided_ns)
-        explain = request_of(state).explain
-        return finish_decision_nb(state, wire, decision, explain, server_ns, out)
+        explain, account_row = request_of(state).explain, work_of(state).account_row
+        newest = engine_of(state).event_count
+        return finish_decision_nb(
+            state, wire, decision, explain, server_ns, account_row, newest, out
+        )
     if outcome == REPEATED:
         return repeat_answer_nb(state, wire, decision.idempotency_row, out)
     return outcome

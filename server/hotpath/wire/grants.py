@@ -12,19 +12,16 @@ from typing import Any
 from server.hotpath.intrinsics import (
     copy_bytes,
     load_acquire,
-    load_long,
     store_long,
     store_release,
 )
 from server.hotpath.jit import i64, kernel, routine
 from server.hotpath.layout import ID_BYTES_MAX, ID_WORDS
 from server.hotpath.wire.grant_record import (
-    D_ACCOUNT,
     D_CERTIFICATE_EXPIRED,
     D_METHOD,
     D_NO_CERTIFICATE,
     D_NONE,
-    D_PROVIDER,
     D_RATE,
     DENIALS,
     IDENTITY_AT,
@@ -33,7 +30,11 @@ from server.hotpath.wire.grant_record import (
     holder_at,
     scope_at,
 )
-from server.hotpath.wire.refusals import NOT_YOURS, refuse_fixed_nb
+from server.hotpath.wire.ownership import find_foreign_nb
+from server.hotpath.wire.refusal_texts import (
+    NOT_YOURS,
+)
+from server.hotpath.wire.refusals import refuse_fixed_nb
 
 
 @kernel
@@ -142,49 +143,20 @@ def identity_bytes_nb(holder: int) -> int:
 
 
 @kernel
-def _compare_nb(one: int, other: int) -> int:
-    for word in range(ID_WORDS):
-        left, right = load_long(one + 8 * word), load_long(other + 8 * word)
-        if left != right:
-            return i64(-1) if left < right else i64(1)
-    return i64(0)
-
-
-@routine
-def _holds_nb(ids: int, count: int, wanted: int) -> bool:
-    """Tell whether an id stands in an ascending list; nobody's, which is refused later, always."""
-    if load_long(wanted) == 0:
-        return True
-    low, high = i64(0), count
-    while low < high:
-        middle = (low + high) >> 1
-        order = _compare_nb(ids + middle * i64(8 * ID_WORDS), wanted)
-        if order == 0:
-            return True
-        if order < 0:
-            low = middle + 1
-        else:
-            high = middle
-    return False
-
-
-@routine
-def _find_foreign_nb(scope: Any, account: int, provider: int) -> int:
-    if scope.every_account == 0 and not _holds_nb(scope.accounts, scope.account_count, account):
-        return i64(D_ACCOUNT)
-    if provider == 0 or scope.every_provider != 0:
-        return i64(D_NONE)
-    known = _holds_nb(scope.providers, scope.provider_count, provider)
-    return i64(D_NONE) if known else i64(D_PROVIDER)
-
-
-@kernel
 def is_limited_nb(wire: Any) -> bool:
     """Tell whether the caller may use only some accounts or providers."""
     if wire.scope == 0:
         return False
     scope = scope_at(wire.scope)
     return scope.every_account == 0 or scope.every_provider == 0
+
+
+@kernel
+def may_see_nb(wire: Any, account: int) -> bool:
+    """Tell whether the caller may use the account whose id is at an address; nothing is counted."""
+    if not is_limited_nb(wire):
+        return True
+    return find_foreign_nb(scope_at(wire.scope), account, i64(0)) == D_NONE
 
 
 @kernel
@@ -198,7 +170,7 @@ def may_use_nb(wire: Any, account: int, provider: int) -> bool:
     """
     if not is_limited_nb(wire):
         return True
-    denial = _find_foreign_nb(scope_at(wire.scope), account, provider)
+    denial = find_foreign_nb(scope_at(wire.scope), account, provider)
     if denial == D_NONE:
         return True
     count_denial_nb(wire.holder, wire.method, denial)

@@ -8,6 +8,7 @@ import numpy as np
 
 from server.hotpath.journal.entries import READING
 from server.hotpath.records import DECISION
+from server.hotpath.wire.directives import DIRECTIVE_BYTES_MAX
 from server.hotpath.wire.explanation import BREAKER_BYTES_MAX
 from server.hotpath.wire.response import ANSWER_BYTES_MAX
 from server.hotpath.wire.together import JUDGED
@@ -17,6 +18,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 DURABILITY_MEMORY: Final = 1
 _SLACK_BYTES: Final = 64
+_SCRATCH_BYTES: Final = max(BREAKER_BYTES_MAX, DIRECTIVE_BYTES_MAX) + _SLACK_BYTES
 
 
 class WireMemory(NamedTuple):
@@ -42,7 +44,7 @@ def new_wire(
         shard: Number of this engine and how many share the accounts.
     """
     parts = {
-        "scratch": np.zeros(BREAKER_BYTES_MAX + _SLACK_BYTES, np.uint8),
+        "scratch": np.zeros(_SCRATCH_BYTES, np.uint8),
         "answer": np.zeros(ANSWER_BYTES_MAX + _SLACK_BYTES, np.uint8),
         "decisions": np.zeros(ITEMS_MAX, DECISION),
         "judged": np.zeros(ITEMS_MAX, JUDGED),

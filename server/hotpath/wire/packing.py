@@ -11,13 +11,13 @@ from server.hotpath.intrinsics import load_long, store_long
 from server.hotpath.jit import i64, kernel, routine
 from server.hotpath.layout import ID_BYTES_MAX, SECOND_NS
 from server.hotpath.records import P_RANGE
-from server.hotpath.wire.refusals import (
+from server.hotpath.wire.refusal_texts import (
     P_LONG_ID,
     P_LONG_SYMBOL,
     P_TIME,
     P_ZERO_BYTE,
-    refuse_field_nb,
 )
+from server.hotpath.wire.refusals import refuse_field_nb
 from server.hotpath.wire.tables import (
     PREFIX,
     TEXT_COUNT,

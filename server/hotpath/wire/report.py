@@ -24,17 +24,15 @@ from server.hotpath.wire.grants import may_use_nb
 from server.hotpath.wire.numbers import nearest_nb
 from server.hotpath.wire.outcome import REFUSED
 from server.hotpath.wire.packing import pack_report_nb
-from server.hotpath.wire.refusals import (
+from server.hotpath.wire.refusal_texts import (
     IN_REPORT,
     JOURNAL_AWAY,
     N_REPORT,
     TABLES_FULL,
     TOO_LARGE,
     WRONG_SHARD,
-    refuse_account_nb,
-    refuse_field_nb,
-    refuse_fixed_nb,
 )
+from server.hotpath.wire.refusals import refuse_account_nb, refuse_field_nb, refuse_fixed_nb
 from server.hotpath.wire.scan import DEPTH_MAX, LENGTH, MALFORMED, read_field_nb
 from server.hotpath.wire.sharding import owns_account_nb
 from server.hotpath.wire.tables import IS_REPORT

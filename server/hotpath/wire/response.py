@@ -6,10 +6,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from server.hotpath.intrinsics import address_of, address_reference, store_byte
+from server.hotpath.intrinsics import address_of, address_reference, load_byte, store_byte
 from server.hotpath.jit import i64, kernel, routine
 from server.hotpath.layout import MICROS, MILLISECOND_NS, POLICY, PPM
-from server.hotpath.memory import policy_of
+from server.hotpath.memory import account_at, policy_of
 from server.hotpath.model_tables import MODEL_SLOT
 from server.hotpath.reasons import REASON_CODES, S_CUT, S_DENY, S_NOTE
 from server.hotpath.records import (
@@ -22,6 +22,7 @@ from server.hotpath.records import (
     KNOWN_TRAILING,
 )
 from server.hotpath.wire import fields as f
+from server.hotpath.wire.directives import DIRECTIVES_BYTES_MAX, put_directives_nb
 from server.hotpath.wire.encode import (
     close_short_nb,
     put_bytes_nb,
@@ -43,8 +44,8 @@ from server.hotpath.wire.explanation import (
 from server.hotpath.wire.numbers import nearest_nb
 from server.hotpath.wire.scan import LENGTH
 
-# Everything but breakers and checks is below this; reasons are at most two bytes each.
-ANSWER_BYTES_MAX: Final = 640 + BREAKERS_BYTES_MAX + CHECKS_BYTES_MAX
+# Everything else is below the first number; reasons are at most two bytes each.
+ANSWER_BYTES_MAX: Final = 704 + BREAKERS_BYTES_MAX + DIRECTIVES_BYTES_MAX + CHECKS_BYTES_MAX
 
 _CODES: Final = np.array(REASON_CODES, np.int64)
 _REASONS: Final = len(REASON_CODES)
@@ -87,8 +88,15 @@ def _put_reasons_nb(out: int, decision: Any) -> int:
                 end = put_varint_nb(end, _CODES[index])
     if end == start:
         return out
-    store_byte(start - 1, end - start)
-    return end
+    size = end - start
+    if size < 128:
+        store_byte(start - 1, size)
+        return end
+    # The length takes a second byte: what stands behind it moves on by one.
+    for position in range(size - 1, -1, -1):
+        store_byte(start + 1 + position, load_byte(start + position))
+    put_varint_nb(start - 1, size)
+    return end + 1
 
 
 @kernel
@@ -120,8 +128,8 @@ def _put_sizes_nb(out: int, decision: Any) -> int:
 def _put_model_nb(out: int, slot: int) -> int:
     version = _slot_at(slot).version
     out = put_version_nb(out, i64(f.DECIDE_RESPONSE_MODEL_VERSION), version)
-    digest = slot + _SLOT_DIGEST
-    return put_bytes_nb(out, i64(f.DECIDE_RESPONSE_MODEL_DIGEST), digest, i64(_DIGEST_BYTES))
+    at = slot + _SLOT_DIGEST
+    return put_bytes_nb(out, i64(f.DECIDE_RESPONSE_MODEL_DIGEST), at, i64(_DIGEST_BYTES))
 
 
 @kernel
@@ -146,18 +154,22 @@ def put_response_nb(
     durability: int,
     explain: int,
     server_ns: int,
+    account_row: int,
+    newest_event: int,
     scratch: int,
 ) -> int:
     """Write the fields of a DecideResponse, in the order of their numbers; return the end.
 
     Args:
         out: Address with room for ANSWER_BYTES_MAX.
-        state: MEMORY record, right after the decision.
+        state: MEMORY record.
         decision: DECISION record that holds an answer.
         durability: riskgate.v1.Durability.
         explain: Not 0: every check is listed.
         server_ns: From receipt to decision.
-        scratch: Address with room for one breaker.
+        account_row: Whose directives go with it; 0: of no known account.
+        newest_event: Newest event when the decision was made.
+        scratch: Address with room for one breaker or directive.
     """
     out = put_number_nb(out, i64(f.DECIDE_RESPONSE_DECISION_ID), decision.sequence)
     out = put_number_nb(out, i64(f.DECIDE_RESPONSE_EPOCH), decision.epoch)
@@ -172,6 +184,8 @@ def put_response_nb(
         out = put_present_double_nb(out, field, decision.largest_passing_lots)
     if decision.breaker_count != 0:
         out = put_breakers_nb(out, state, decision, scratch)
+    if account_row != 0 and account_at(state, account_row).first_event != 0:
+        out = put_directives_nb(out, state, account_row, newest_event, scratch)
     if decision.known & KNOWN_MODEL:
         out = _put_model_nb(out, state.model_slots + decision.model_slot * i64(_SLOT_BYTES))
     out = _put_policy_nb(out, state)

@@ -12,15 +12,14 @@ from server.hotpath.wire.decode import begin_message_nb, scan_inner_message_nb
 from server.hotpath.wire.encode import put_number_nb
 from server.hotpath.wire.item import put_error_nb, put_message_field_nb
 from server.hotpath.wire.outcome import REFUSED, WAIT
-from server.hotpath.wire.refusals import (
+from server.hotpath.wire.refusal_texts import (
     IN_REQUEST,
     N_REQUEST,
     NOT_READY,
     TOO_LARGE,
     TOO_MANY_CALLS,
-    refuse_field_nb,
-    refuse_fixed_nb,
 )
+from server.hotpath.wire.refusals import refuse_field_nb, refuse_fixed_nb
 from server.hotpath.wire.scan import DEPTH_MAX, LENGTH, MALFORMED, VARINT, read_field_nb
 from server.hotpath.wire.tables import IS_REQUEST
 

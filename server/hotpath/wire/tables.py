@@ -32,7 +32,10 @@ from server.hotpath.wire.fields import (
     TIMESTAMP,
     UNSIGNED,
 )
-from server.hotpath.wire.refusals import IN_REPORT, NAMES
+from server.hotpath.wire.refusal_texts import (
+    IN_REPORT,
+    NAMES,
+)
 
 IS_REQUEST: Final = 0
 IS_REPORT: Final = 1

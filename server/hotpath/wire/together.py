@@ -7,7 +7,7 @@ from typing import Any, Final
 from server.hotpath.intrinsics import address_of, address_reference, copy_bytes
 from server.hotpath.jit import i64, kernel, routine
 from server.hotpath.layout import packed_dtype
-from server.hotpath.memory import decision_of, request_of
+from server.hotpath.memory import decision_of, engine_of, request_of, work_of
 from server.hotpath.order_flow import take_back_nb
 from server.hotpath.reasons import R_BATCH_DENIED, S_DENY
 from server.hotpath.records import DECIDED, DECISION, KNOWN_HOLD, REPEATED
@@ -23,7 +23,10 @@ from server.hotpath.wire.item import put_error_nb, put_result_of_nb
 from server.hotpath.wire.memory_of_answers import load_answer_nb
 from server.hotpath.wire.outcome import BARRED, REFUSED
 from server.hotpath.wire.readings import note_checks_nb, note_decision_nb
-from server.hotpath.wire.refusals import REPLACES_TOGETHER, refuse_fixed_nb
+from server.hotpath.wire.refusal_texts import (
+    REPLACES_TOGETHER,
+)
+from server.hotpath.wire.refusals import refuse_fixed_nb
 from server.hotpath.wire.scan import DEPTH_MAX, LENGTH, MALFORMED, VARINT, read_field_nb
 from server.hotpath.wire.tables import REPLACES_ROW
 
@@ -36,6 +39,8 @@ JUDGED: Final = packed_dtype(
     ("explain", _I8),
     ("server_ns", _I8),
     ("reading", _I8),  # number of its note in `wire.readings`
+    ("account_row", _I8),
+    ("newest_event", _I8),  # when it was decided: a later item may trip another breaker
     ("error_bytes", _I8),
     ("error", ("u1", (ERROR_BYTES_MAX,))),  # encoded RequestError
 )
@@ -86,6 +91,8 @@ def _judge_item_nb(
         decision = decision_of(state)
         judged.server_ns = note_decision_nb(state, wire, decision, received_ns, decided_ns)
     judged.explain = request_of(state).explain
+    judged.account_row = work_of(state).account_row
+    judged.newest_event = engine_of(state).event_count
     kept = address_of(_decision_nb(wire, item))
     copy_bytes(kept, address_of(decision_of(state)), i64(_DECISION_BYTES))
 
@@ -154,7 +161,14 @@ def _answer_item_nb(state: Any, wire: Any, item: int, denied: bool, out: int) ->
             _deny_nb(state, decision)
             note_checks_nb(wire, judged.reading, decision)
         answered = finish_decision_nb(
-            state, wire, decision, judged.explain, judged.server_ns, wire.answer
+            state,
+            wire,
+            decision,
+            judged.explain,
+            judged.server_ns,
+            judged.account_row,
+            judged.newest_event,
+            wire.answer,
         )
     return put_result_of_nb(out, i64(f.BATCH_RESULT_RESPONSE), wire.answer, answered)
 

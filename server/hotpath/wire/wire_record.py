@@ -36,13 +36,13 @@ WIRE: Final = packed_dtype(
     ("is_limited", _I8),  # 1: this message of a stream is one too many
     # --- room for one message ---
     ("timespec", (_I8, (2,))),
-    ("scratch", _I8),  # address of room for one breaker
+    ("scratch", _I8),  # address of room for one breaker or directive
     ("answer", _I8),  # address of room for one answer that becomes part of another
     ("decisions", _I8),  # address of DECISION[ITEMS_MAX], for all-or-none batches
     ("judged", _I8),  # address of JUDGED[ITEMS_MAX]
     ("readings", _I8),  # address of READING[ITEMS_MAX]: what is noted of each decision of a call
     ("reading_count", _I8),  # decisions made in this call
-    ("applied", _I8),  # 1: a report was applied in this call
+    ("applied", _I8),  # 1: a report or an acknowledgement was applied in this call
     ("items", _I8),  # requests in this call
     ("replaying", _I8),  # 1: the notes are those of a journal and stay as they are
     ("model_differences", _I8),  # decisions of a replay in which the model said something else

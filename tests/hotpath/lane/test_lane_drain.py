@@ -13,7 +13,7 @@ import pytest
 from riskgate.v1 import decision_pb2 as pb
 from riskgate.v1.types_pb2 import VERDICT_ALLOW
 from server.hotpath.lane.memory import LaneBounds
-from server.lane import Lane
+from server.lane import Errands, Lane
 from server.security.grants import Grants
 from tests.decision_harness import good_request, new_engine
 from tests.hotpath.lane.raw_http2 import RawClient, data, greeting, message, open_call, unary
@@ -223,10 +223,13 @@ def _count_descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
+NO_ERRANDS = Errands(lambda *_: b"", lambda *_: b"")
+
+
 def _serve(listener: socket.socket) -> Lane:
     bounds = LaneBounds(connections=64, calls=256)
     grant = GRANTS.open_address
-    lane = Lane(new_engine(), listener, bounds, lambda *_: b"", open_grant=grant)
+    lane = Lane(new_engine(), listener, bounds, NO_ERRANDS, open_grant=grant)
     lane.start()
     lane.say(ready=True, serving=True)
     return lane

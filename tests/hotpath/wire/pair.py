@@ -16,8 +16,12 @@ import pytest
 
 from riskgate.v1 import decision_pb2 as pb
 from server.engine import Engine
+from server.hotpath.events import make_event_nb
 from server.hotpath.lane.structs import METHOD_DECIDE
+from server.hotpath.layout import ID_WORDS, words
 from server.hotpath.models import load_model
+from server.hotpath.table import find_nb
+from server.hotpath.wire.acknowledge import answer_acknowledge_nb
 from server.hotpath.wire.batch import BATCH_BYTES_MAX, answer_batch_nb
 from server.hotpath.wire.decision import answer_decide_nb
 from server.hotpath.wire.grants import begin_grant_nb
@@ -30,8 +34,9 @@ from server.hotpath.wire.stream import answer_stream_item_nb
 from server.owner import LoopOwner
 from server.security.grants import Grants
 from server.services import judge
+from server.services.answering import Arrival
 from server.services.call_access import CallAccess
-from server.services.decision import REQUEST_BYTES_MAX, Arrival, DecisionService
+from server.services.decision import REQUEST_BYTES_MAX, DecisionService
 from server.services.refusal import Refusal, refusal_of
 from server.telemetry.decision_counts import DecisionCounts
 from tests.cases import MODELS, Change, World
@@ -224,6 +229,32 @@ class Pair:
             return answer_report_nb(state, self.wire, address, length, received_ns, out)
 
         return self._compare(raw, expected, *self._answer(function, raw, ANSWER_BYTES_MAX))
+
+    async def acknowledge(self, raw: bytes, received_ns: int) -> bytes | Refused:
+        """Answer an AckDirectiveRequest on both sides."""
+        self._begin(0)
+        expected = await self._expect_unary(self._service._ack_directive, raw, received_ns)
+        state = self.compiled.state.memory[0]
+
+        def function(address: int, length: int, out: int) -> int:
+            return answer_acknowledge_nb(state, self.wire, address, length, received_ns, out)
+
+        return self._compare(raw, expected, *self._answer(function, raw, ANSWER_BYTES_MAX))
+
+    def trip(self, account_id: str, now_ns: int, **columns: Any) -> None:
+        """Let a breaker of an account trip in both engines, as when its condition holds."""
+        for engine in (self.plain, self.compiled):
+            row = len(engine.state.breakers.rows) - 1
+            breaker = engine.state.breakers.rows[row]
+            values = {"condition": 1, "action": 4, "threshold": 100_000, "state": 2, **columns}
+            for name, value in values.items():
+                breaker[name] = value
+            breaker["breaker_id"], breaker["name"] = words("17"), words("max_drawdown_10_percent")
+            accounts = engine.state.accounts
+            account_row = find_nb(accounts.record[0], words(account_id), ID_WORDS)
+            breaker["account_row"] = account_row
+            make_event_nb(engine.state.memory[0], row, now_ns, False)
+            breaker["account_row"] = 0
 
     def _begin(self, decided_ns: int) -> None:
         self._decided_ns = decided_ns

@@ -30,7 +30,7 @@ from server.hotpath.lane.lane_record import POOL, POOLS
 from server.hotpath.lane.memory import LaneBounds
 from server.hotpath.lane.structs import CALL_FREE
 from server.intake import Intake
-from server.lane import Lane
+from server.lane import Errands, Lane
 from server.security.grants import Grants
 from tests.decision_harness import good_request, new_engine, submit
 from tests.hotpath.lane.raw_http2 import DECISION_SERVICE, RawClient
@@ -108,7 +108,7 @@ class Besieged:
             self.engine,
             self.listener,
             bounds,
-            lambda raw, *_: raw,
+            Errands(lambda raw, *_: raw, lambda raw, *_: raw),
             open_grant=self.grants.open_address,
         )
         memory: Any = (ctypes.c_char * (POOLS * POOL.itemsize)).from_address(self.count("pools"))
