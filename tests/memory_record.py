@@ -218,8 +218,10 @@ class MemoryBreakers(CircuitBreakerRepository):
     async def log_event(self, database: Any, breaker_id: int, **told: Any) -> Any:
         if breaker_id not in database.breakers:
             raise PreconditionError(f"circuit breaker {breaker_id} does not exist")
-        blank = {"action_result": None, "positions_affected": None, "account_id": ""}
-        blank |= {"breaker_name": "", "directive_id": None, "epoch": None}
+        breaker = database.breakers[breaker_id].breaker
+        blank = {"action_result": None, "positions_affected": None}
+        blank |= {"account_id": breaker.account_id, "breaker_name": breaker.name}
+        blank |= {"directive_id": None, "epoch": None}
         blank |= {"acknowledged_at": None, "acknowledged_by": None}
         row = {"event_id": database.number(), "breaker_id": breaker_id, **blank, **told}
         row["occurred_at"] = datetime.now(UTC)

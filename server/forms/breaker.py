@@ -132,12 +132,12 @@ def write_event(event: Mapping[str, Any]) -> pb.CircuitBreakerEvent:
         breaker_id=str(event["breaker_id"] or ""),
         occurred_at=fields.timestamp(event["occurred_at"]),
         action_taken=BREAKER_ACTIONS[event["action_taken"]],
-        account_id=event.get("account_id", ""),
-        breaker_name=event.get("breaker_name", ""),
-        directive_id=event.get("directive_id"),
-        epoch=event.get("epoch"),
-        acknowledged_at=fields.timestamp(event.get("acknowledged_at")),
-        acknowledged_by=event.get("acknowledged_by") or "",
+        account_id=event["account_id"],
+        breaker_name=event["breaker_name"],
+        directive_id=event["directive_id"],
+        epoch=event["epoch"],
+        acknowledged_at=fields.timestamp(event["acknowledged_at"]),
+        acknowledged_by=event["acknowledged_by"] or "",
     )
     targets: dict[str, Any] = {
         "triggered_values": message.triggered_values,

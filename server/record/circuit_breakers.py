@@ -13,7 +13,7 @@ from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 
 from server.entities import BreakerProvider, CircuitBreaker
-from server.errors import AlreadyExistsError, ConflictError, NotFoundError
+from server.errors import AlreadyExistsError, ConflictError, NotFoundError, PreconditionError
 from server.record import rows
 from server.record.pool import Database
 
@@ -184,8 +184,13 @@ class CircuitBreakerRepository:
         Raises:
             PreconditionError: the breaker is not on record.
         """
+        stored = await self.get_by_id(database, breaker_id)
+        if stored is None:
+            raise PreconditionError(f"circuit breaker {breaker_id} does not exist")
         values = {
             "breaker_id": breaker_id,
+            "account_id": stored.breaker.account_id,
+            "breaker_name": stored.breaker.name,
             "triggered_values": Jsonb(triggered_values),
             "action_taken": action_taken,
             "action_result": None if action_result is None else Jsonb(action_result),

@@ -10,6 +10,7 @@ from typing import Final
 from google.protobuf.message import DecodeError
 
 from riskgate.v1.decision_pb2 import (
+    CheckResult,
     DecideBatchRequest,
     DecideBatchResponse,
     DecideRequest,
@@ -17,11 +18,13 @@ from riskgate.v1.decision_pb2 import (
 )
 from riskgate.v1.types_pb2 import CHECK_STATUS_DENY, REASON_BATCH_DENIED, VERDICT_DENY
 from server.errors import InvalidFieldError
+from server.hotpath.reasons import R_BATCH_DENIED, REASON_CODES
 from server.services.judge import Judge, Judged
 from server.services.parse import parse, split_fields
 from server.services.refusal import REPLACES_TOGETHER, Refusal, refusal_of
 
 ITEMS_MAX: Final = 1_000
+_INDICES: Final = {int(code): index for index, code in enumerate(REASON_CODES)}
 
 Item = DecideRequest | Refusal
 
@@ -123,7 +126,10 @@ def _deny(response: DecideResponse) -> None:
     # No other reason of this answer denies, so this one is the most severe.
     response.reasons.insert(0, REASON_BATCH_DENIED)
     if response.checks:
-        response.checks.add(check=REASON_BATCH_DENIED, status=CHECK_STATUS_DENY)
+        # Checks stand in the engine's order of reasons.
+        place = sum(_INDICES[check.check] < R_BATCH_DENIED for check in response.checks)
+        denied = CheckResult(check=REASON_BATCH_DENIED, status=CHECK_STATUS_DENY)
+        response.checks.insert(place, denied)
 
 
 def _add(response: DecideBatchResponse, outcome: bytes | Refusal) -> None:

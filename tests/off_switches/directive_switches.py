@@ -11,7 +11,7 @@ _ACKNOWLEDGE: Final = "server/hotpath/wire/acknowledge.py"
 _TURN: Final = "server/hotpath/lane/turn.py"
 _WATCH: Final = "server/hotpath/lane/directives.py"
 
-COMPILED: Final = (
+DIRECTIVES_COMPILED: Final = (
     Switch(
         "a watch hears of the caller's own accounts alone",
         "T9",

@@ -8,6 +8,7 @@ from typing import Final
 from tests.off_switches.approval_switches import ARTIFACTS, MODELS, STATEMENTS
 from tests.off_switches.assessment_switches import ASSESSMENT
 from tests.off_switches.breaker_switches import BREAKERS
+from tests.off_switches.directive_switches import DIRECTIVES, DIRECTIVES_COMPILED
 from tests.off_switches.gateway_switches import GATEWAY
 from tests.off_switches.kill_switches import KILL_SWITCH
 from tests.off_switches.limit_switches import LIMITS
@@ -30,6 +31,8 @@ SWITCHES: Final[tuple[Switch, ...]] = (
     *LIMITS,
     *KILL_SWITCH,
     *ASSESSMENT,
+    *DIRECTIVES,
     *BREAKERS,
+    *DIRECTIVES_COMPILED,
     *ORDER_CONTROLS,
 )

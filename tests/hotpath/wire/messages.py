@@ -51,7 +51,7 @@ _DEPTHS: Final = (1, 2, 97, 98, 99, 100, 101)
 def _to_message(row: Any, message: Any, numbers: dict[str, int]) -> Any:
     present = int(row["present"])
     for column in row.dtype.names:
-        if column == "present":
+        if column in {"present", "identity"}:  # who calls is no part of the message
             continue
         value = row[column]
         if value.shape:
