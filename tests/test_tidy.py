@@ -110,6 +110,7 @@ def test_lane_and_wire_when_counted_then_their_modules_stay_small() -> None:
         _name(path)
         for path in _sources("server")
         if _name(path).startswith(("server/hotpath/lane/", "server/hotpath/wire/"))
+        and path.name != "fields.py"  # written by `make proto`
         and path.read_text(encoding="utf-8").count("\n") >= LANE_LINES_MAX
     ]
     assert long == []

@@ -185,9 +185,9 @@ SECRETS: Final = (
         "plaintext stays on this machine",
         "T1",
         "server/settings.py",
-        'if settings.insecure_loopback and not stays_here(getattr(settings, name) or "localhost:0")',
+        'settings.insecure_loopback and not stays_here(getattr(settings, name) or "localhost:0")',
         "tests/test_settings.py::test_load_when_plaintext_would_leave_this_machine_then_refuses",
-        "if False",
+        "False",
     ),
     Switch(
         "a client sends nothing in plaintext elsewhere",

@@ -167,7 +167,6 @@ def test_what_is_kept_for_good_cannot_be_emptied_at_once(
     [
         ("DELETE FROM riskgate.account WHERE account_id = 'A'", True),
         ("DELETE FROM riskgate.risk_configuration", False),
-        ("DELETE FROM riskgate.circuit_breaker", False),
     ],
 )
 def test_delete_when_parent_has_children_then_as_declared(
@@ -180,8 +179,13 @@ def test_delete_when_parent_has_children_then_as_declared(
                 connection.execute(parent)
             return
         connection.execute(parent)
-        child = (
-            "symbol_risk_configuration" if "configuration" in parent else "circuit_breaker_event"
-        )
-        count = sql.SQL("SELECT count(*) FROM riskgate.{}").format(sql.Identifier(child))
+        count = "SELECT count(*) FROM riskgate.symbol_risk_configuration"
         assert connection.execute(count).fetchone() == (0,)
+
+
+def test_a_trip_is_on_record_longer_than_its_breaker(connection: Connection) -> None:
+    with connection.transaction(force_rollback=True):
+        insert(connection, "circuit_breaker_event", GOOD["circuit_breaker_event"])
+        connection.execute("DELETE FROM riskgate.circuit_breaker")
+        kept = connection.execute("SELECT breaker_id FROM riskgate.circuit_breaker_event")
+        assert kept.fetchone() == (None,)

@@ -8,7 +8,7 @@ import numpy as np
 
 from server.hotpath.intrinsics import address_of, address_reference, load_byte, store_byte
 from server.hotpath.jit import i64, kernel, routine
-from server.hotpath.layout import MICROS, MILLISECOND_NS, POLICY, PPM
+from server.hotpath.layout import MICROS, POLICY, PPM
 from server.hotpath.memory import account_at, policy_of
 from server.hotpath.model_tables import MODEL_SLOT
 from server.hotpath.reasons import REASON_CODES, S_CUT, S_DENY, S_NOTE
@@ -22,14 +22,13 @@ from server.hotpath.records import (
     KNOWN_TRAILING,
 )
 from server.hotpath.wire import fields as f
+from server.hotpath.wire.ages import put_ages_nb
 from server.hotpath.wire.directives import DIRECTIVES_BYTES_MAX, put_directives_nb
 from server.hotpath.wire.encode import (
-    close_short_nb,
     put_bytes_nb,
     put_double_nb,
     put_number_nb,
     put_present_double_nb,
-    put_present_number_nb,
     put_tag_nb,
     put_time_nb,
     put_varint_nb,
@@ -55,26 +54,6 @@ _SLOT_DIGEST: Final[int] = MODEL_SLOT.fields["digest"][1]  # type: ignore[index]
 _POLICY_DIGEST: Final[int] = POLICY.fields["digest"][1]  # type: ignore[index]
 
 _slot_at = address_reference(MODEL_SLOT)
-
-
-@kernel
-def _put_age_nb(out: int, field: int, age_ns: int) -> int:
-    if age_ns < 0:
-        return out
-    return put_present_number_nb(out, field, age_ns // i64(MILLISECOND_NS))
-
-
-@routine
-def _put_ages_nb(out: int, decision: Any) -> int:
-    start = put_tag_nb(out, i64(f.DECIDE_RESPONSE_INPUT_AGES), i64(LENGTH)) + 1
-    end = _put_age_nb(start, i64(f.INPUT_AGES_HEARTBEAT_MS), decision.heartbeat_age_ns)
-    end = _put_age_nb(end, i64(f.INPUT_AGES_EQUITY_MS), decision.equity_age_ns)
-    end = _put_age_nb(end, i64(f.INPUT_AGES_SCORE_MS), decision.score_age_ns)
-    end = _put_age_nb(end, i64(f.INPUT_AGES_ATR_MS), decision.atr_age_ns)
-    end = _put_age_nb(end, i64(f.INPUT_AGES_VOLATILITY_MS), decision.volatility_age_ns)
-    end = _put_age_nb(end, i64(f.INPUT_AGES_CONVERSION_RATE_MS), decision.conversion_rate_age_ns)
-    end = _put_age_nb(end, i64(f.INPUT_AGES_QUOTE_MS), decision.quote_age_ns)
-    return close_short_nb(start, end)
 
 
 @routine
@@ -195,7 +174,7 @@ def put_response_nb(
         field = i64(f.DECIDE_RESPONSE_RESERVATION_EXPIRES_AT)
         out = put_time_nb(out, field, decision.expires_at_ns)
     out = put_number_nb(out, i64(f.DECIDE_RESPONSE_STATE_VERSION), decision.state_version)
-    out = _put_ages_nb(out, decision)
+    out = put_ages_nb(out, decision)
     out = put_number_nb(out, i64(f.DECIDE_RESPONSE_SERVER_NS), max(server_ns, 0))
     if explain != 0:
         out = put_checks_nb(out, decision)
