@@ -49,7 +49,7 @@ serve: setup ## start the server with mutual TLS and embedded PostgreSQL and Red
 	@$(BIN)/riskgate serve
 
 test: setup ## all tests except the long campaigns (minutes)
-	@$(BIN)/python -m pytest -m "not campaign" -n logical --dist loadfile --junit-xml=.cache/tests.xml
+	@$(BIN)/python -m pytest -m "not campaign" -n logical --dist loadfile --durations=40 --junit-xml=.cache/tests.xml
 
 test-all: setup ## all tests, the long campaigns included (an hour or more)
 	@RISKGATE_CAMPAIGN=1 $(BIN)/python -m pytest -n logical --dist loadfile --timeout 7200 --junit-xml=.cache/tests.xml
