@@ -2,10 +2,14 @@
 
 from typing import Final
 
+import numpy as np
+
 from riskgate.v1.decision_pb2 import DecideRequest
 from riskgate.v1.state_pb2 import StateChange
 from server.engine import Engine
+from server.hotpath.change_kinds import KILL
 from server.hotpath.journal.entries import KIND_DECIDE
+from server.hotpath.kills import KILL_ACCOUNT
 from server.hotpath.layout import CHANGE_ROWS, LAYOUT_VERSION
 from server.hotpath.memory import Capacity, new_state
 from server.journal.calls import CallJournal
@@ -34,8 +38,10 @@ def warm_kernels() -> None:
     engine.report(2)
     engine.tick(3)
     for kind, dtype in CHANGE_ROWS.items():
-        rows = bytes(dtype.itemsize)
-        change = StateChange(kind=kind, rows=rows, layout_version=LAYOUT_VERSION)  # type: ignore[arg-type]
+        rows = np.zeros(1, dtype)
+        if kind == KILL:
+            rows["scope"] = KILL_ACCOUNT  # of nobody: there is no scope 0
+        change = StateChange(kind=kind, rows=rows.tobytes(), layout_version=LAYOUT_VERSION)  # type: ignore[arg-type]
         engine.submit(change.SerializeToString())
     engine.drain(4)
     engine.warm()

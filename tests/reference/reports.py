@@ -104,7 +104,10 @@ class Reports:
 
     def _instrument_of(self, report: Any, hold: Hold | None) -> Any:
         """Return the instrument that the report is about, None if it is unknown."""
-        return self.books.instruments.get(report.symbol) if hold is None else hold.instrument
+        if hold is None:
+            return self.books.instruments.get(report.symbol)
+        # As it is defined now: its grid may have changed since the order.
+        return self.books.instruments_ever[hold.instrument.symbol]
 
     @staticmethod
     def _find_move_fault(report: Any, hold: Hold | None, instrument: Any) -> Fault | None:
