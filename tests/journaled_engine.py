@@ -11,6 +11,7 @@ from server.changes import model_rows
 from server.engine import Engine
 from server.hotpath.change_kinds import MODEL
 from server.hotpath.journal.entries import (
+    KIND_ACKNOWLEDGE,
     KIND_BATCH,
     KIND_DECIDE,
     KIND_REPORT,
@@ -22,6 +23,7 @@ from server.hotpath.layout import LAYOUT_VERSION
 from server.hotpath.memory import Capacity
 from server.hotpath.model_tables import MODEL_SLOTS
 from server.hotpath.models import load_model
+from server.hotpath.wire.acknowledge import answer_acknowledge_nb
 from server.hotpath.wire.batch import BATCH_BYTES_MAX, answer_batch_nb
 from server.hotpath.wire.decision import answer_decide_nb
 from server.hotpath.wire.grants import begin_grant_nb
@@ -174,6 +176,8 @@ class JournaledEngine:
             return answer_stream_item_nb(*what, decided_ns, out, 1)
         if kind == KIND_REPORT:
             return answer_report_nb(*what, out)
+        if kind == KIND_ACKNOWLEDGE:
+            return answer_acknowledge_nb(*what, out)
         outcome = try_sync_account(self.engine, raw, received_ns)
         if isinstance(outcome, pb.RequestError):
             return -1
@@ -197,6 +201,12 @@ class JournaledEngine:
         message = pb.ReportExecutionRequest(report=pb.ExecutionReport(**fields))
         answer = self.call(KIND_REPORT, message.SerializeToString())
         return pb.ReportExecutionResponse.FromString(answer)
+
+    def acknowledge(self, **fields: Any) -> Any:
+        """Say what became of a directive; None: it was refused."""
+        message = pb.AckDirectiveRequest(**fields)
+        answer = self.call(KIND_ACKNOWLEDGE, message.SerializeToString())
+        return pb.AckDirectiveResponse.FromString(answer).directive if answer else None
 
     # --- Changes ---
 
