@@ -18,12 +18,13 @@ from server.hotpath.change_kinds import (
     BREAKER,
     CONVERSION_RATE,
     INSTRUMENT,
+    KILL,
     MODEL,
     PROVIDER,
     RISK_CONFIGURATION,
 )
 from server.hotpath.intrinsics import load_acquire
-from server.hotpath.layout import CHANGE_ROWS, text
+from server.hotpath.layout import CHANGE_ROWS, LAYOUT_VERSION, text
 from server.hotpath.table import Table
 from tests.cases import Change, World
 from tests.small_engine import NOW_NS, new_small_engine, rate_change, rate_of, rate_rows
@@ -83,19 +84,24 @@ def memory_of(engine: Engine) -> dict[str, bytes]:
     return parts
 
 
+def _is_refused(change: Change) -> bool:
+    """Tell whether it is a kill of no scope, which worlds have and no ring takes."""
+    return bool(change.kind == KILL and not 1 <= change.rows["scope"][0] <= 6)
+
+
 def changes_of_a_world(seed: int) -> tuple[World, list[Change]]:
     world, changes = World(seed), list[Change]()
     events = iter(world.initial_changes())
     while len(changes) < CHANGES:
         event = next(events, None) or world.next_event()
-        if isinstance(event, Change) and event.version >= 0:
+        if isinstance(event, Change) and event.version >= 0 and not _is_refused(event):
             changes.append(event)
     # Chance rarely deletes a breaker.
     newest = next(change for change in reversed(changes) if change.kind == BREAKER)
     return world, [*changes, newest._replace(deleted=True)]
 
 
-@pytest.mark.parametrize("seed", [1, 5])
+@pytest.mark.parametrize("seed", [1, 4])
 def test_change_of_every_kind_when_it_comes_through_the_ring_then_the_tables_are_the_same(
     seed: int,
 ) -> None:
@@ -128,8 +134,8 @@ def test_changes_when_drained_together_then_they_are_applied_in_order() -> None:
 
 MALFORMED: Final[dict[str, tuple[Any, str]]] = {
     "no message": (b"\xff\xfe\xfd", "not a StateChange"),
-    "unknown kind": (state_pb2.StateChange(kind=99, layout_version=1), "kind 99"),  # type: ignore[arg-type]
-    "other layout": (state_pb2.StateChange(kind=6, layout_version=2), "layout version 2"),  # type: ignore[arg-type]
+    "unknown kind": (state_pb2.StateChange(kind=99, layout_version=LAYOUT_VERSION), "kind 99"),  # type: ignore[arg-type]
+    "other layout": (state_pb2.StateChange(kind=6, layout_version=1), "layout version 1"),  # type: ignore[arg-type]
 }
 
 

@@ -53,7 +53,7 @@ STUCK_PROGRAM = (
     """
 import time
 import server.compiled_port
-server.compiled_port._errand = lambda *_: time.sleep(600)
+server.compiled_port._sync = lambda *_: time.sleep(600)
 """
     + PROGRAM
 )

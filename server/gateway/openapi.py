@@ -33,7 +33,7 @@ _TEXT: Final[Schema] = {"type": "string"}
 _ID: Final[Schema] = {"type": "integer", "minimum": 1}
 # What the record says of a row; sent back, it changes nothing.
 _ANSWERED: Final = frozenset({"id", "breaker_id", "version", "created_at", "updated_at"})
-_NULLABLE: Final = frozenset({"symbols", "exchanges"})
+_NULLABLE: Final = frozenset({"symbols", "exchanges", "providers", "strategies"})
 _REQUIRED: Final = {
     "RiskConfiguration": ("config_id", "account_id"),
     "CircuitBreaker": ("name", "account_id", "condition", "action"),

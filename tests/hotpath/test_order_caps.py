@@ -182,10 +182,10 @@ def test_a_long_position_is_capped_for_buys_and_a_short_one_for_sells() -> None:
     assert (decision["verdict"], decision["lot_size"]) == (REDUCE, 0.4)
     assert numbers(decision, R_SHORT_POSITION) == (40, 0)
     assert decision["status"][R_LONG_POSITION] == S_NOT_APPLICABLE
-    # 0.4 are held on the sell side, 0.3 are long: 0.1 count.
+    # 0.4 are held on the sell side; 0.3 that are long give no credit.
     decision = desk.order(0.5, side=SELL, dry_run=True)
-    assert numbers(decision, R_SHORT_POSITION) == (40, 10)
-    assert decision["lot_size"] == 0.3
+    assert numbers(decision, R_SHORT_POSITION) == (40, 40)
+    assert decision["verdict"] == DENY
 
 
 def test_a_position_beyond_its_cap_leaves_nothing() -> None:

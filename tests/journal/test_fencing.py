@@ -61,14 +61,14 @@ def test_an_answer_that_was_on_its_way_when_the_engine_was_fenced_never_leaves(
 ) -> None:
     with primary_in(tmp_path / "data") as primary:
         port = primary.port
-        answer = port.lane._errand
+        errands = port.lane._errands
 
         def fence_then_answer(raw: bytes, received_ns: int, grant: int) -> Any:
             # The call was admitted and its entry is not written yet.
             primary.fence()
-            return answer(raw, received_ns, grant)
+            return errands.sync(raw, received_ns, grant)
 
-        port.lane._errand = fence_then_answer
+        port.lane._errands = errands._replace(sync=fence_then_answer)
         newest = int(primary.engine.journal["entry_number"][0])
         raw = pb.SyncAccountRequest(account_id="A", equity=1.0).SerializeToString()
         assert refused(port, "SyncAccount", raw)[0] == grpc.StatusCode.UNAVAILABLE

@@ -62,7 +62,9 @@ def test_an_identity_is_journaled_and_changes_nothing_but_version_and_sequence(
         before = live.engine.state.engine[0].copy()
         live.change(15, TRADER, ENTRY.SerializeToString(), 9, time.time_ns())
         after = live.engine.state.engine[0]
-        moved = {name for name in before.dtype.names if before[name] != after[name]}
+        moved = {
+            name for name in before.dtype.names if before[name].tobytes() != after[name].tobytes()
+        }
         assert moved <= {"state_version", "sequence", "reading_ns", "now_ns"}
         assert (after["state_version"], after["unknown_changes"]) == (9, before["unknown_changes"])
     last = list(read_entries(tmp_path))[-1]
