@@ -126,7 +126,9 @@ class World:
         """
         for text in ("drawdown >= 0.0", "entry_price > 0.0"):
             self.put(BREAKER, breaker_row(10_000, compile_condition(text)))
-            self.engine.decide_record(new_requests(1, **SIZES)[0], self.engine.now_ns)
+            request = new_requests(1, **SIZES)
+            request["client_order_id"] = 0  # an order that is known is not judged again
+            self.engine.decide_record(request[0], self.engine.now_ns)
             if self.engine.state.decision[0]["status"][R_BREAKER_TRIPPED] != S_DENY:
                 raise SystemExit(f"a breaker over {text!r} does not deny")
 
