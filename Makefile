@@ -54,7 +54,7 @@ test: setup ## all tests except the long campaigns (minutes)
 test-all: setup ## all tests, the long campaigns included (an hour or more)
 	@RISKGATE_CAMPAIGN=1 $(BIN)/python -m pytest -n logical --dist loadfile --timeout 7200 --junit-xml=.cache/tests.xml
 
-check: setup ## formatting, lint, types, generated code, house rules; changes nothing
+check: $(STAMP) ## formatting, lint, types, generated code, house rules; changes nothing
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy $(SOURCES)

@@ -76,6 +76,8 @@ log = logging.getLogger(__name__)
 _MESSAGE_BYTES_MAX: Final = 17 * 1024 * 1024
 _CONCURRENT_CALLS_MAX: Final = 256
 _HEALTH_INTERVAL_S: Final = 0.2
+# Redis may still hold nothing of ours: no first call shall be refused for that.
+_FIRST_TRY_S: Final = 2.0
 # A certificate is shown again after this at the latest; streams get the grace to end.
 CONNECTION_AGE_MS_MAX: Final = 600_000
 CONNECTION_GRACE_MS: Final = 60_000
@@ -126,10 +128,14 @@ async def _run(settings: Settings) -> None:
         server = build_server(parts, health_servicer, settings, backend=backend)
         port = open_port(server, settings)
         gateway = Gateway(settings, backend) if settings.http_listen else None
+        publishing = asyncio.create_task(publisher.run(), name="publisher")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_FIRST_TRY_S):
+                await publisher.wait_for_first_try()
         await server.start()
         log.info("control port %d listens%s", port, ", WITHOUT TLS" * settings.insecure_loopback)
         tasks = [
-            asyncio.create_task(publisher.run(), name="publisher"),
+            publishing,
             asyncio.create_task(_report_health(publisher, health_servicer), name="health"),
             asyncio.create_task(witness.run(), name="witness"),
             asyncio.create_task(watch.run(), name="anomalies"),

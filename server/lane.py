@@ -190,7 +190,7 @@ class Lane:
         """Let Python answer a call, if there is room to journal what it does."""
         wire, journal = self.wire.record[0], self._engine.journal[0]
         address, length = int(call["input"]), int(call["message_bytes"])
-        begin_call_nb(wire, journal, KIND_SYNC, length)
+        begin_call_nb(wire, journal, KIND_SYNC, address, length)
         if wire["barred"] and not wire["exits_only"]:
             return RequestError(code=_UNAVAILABLE, message=_JOURNAL_AWAY)
         outcome = self._errands.sync(

@@ -81,6 +81,7 @@ class Publisher:
         self._published = 0
         self._record_seen_s = float("-inf")
         self._wake = asyncio.Event()
+        self._tried = asyncio.Event()
         self._stopping = False
         self._must_rebuild = False
         # What was last said of each store.
@@ -104,6 +105,10 @@ class Publisher:
     def wake(self) -> None:
         """Look at the outbox now; called after each committed admin change."""
         self._wake.set()
+
+    async def wait_for_first_try(self) -> None:
+        """Return once the state in Redis was looked at, and built anew if that was possible."""
+        await self._tried.wait()
 
     async def run(self) -> None:
         """Publish and beat until cancelled."""
@@ -170,6 +175,7 @@ class Publisher:
                 # A defect must not end the feed for good: readers see its age, the log says why.
                 log.exception("publishing failed")
                 self._generation = None
+            self._tried.set()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(POLL_INTERVAL_S):
                     await self._wake.wait()

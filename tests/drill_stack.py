@@ -110,6 +110,17 @@ class DrillStack:
             answer: pb.KillResponse = client.kills.Kill(request, timeout=left_s)
             return answer
 
+    def kill_engines(self) -> None:
+        """Kill every engine; return when its successor is there and approves."""
+        before = {name: pid for name, pid in self.stack.state.pids.items() if "engine" in name}
+        for pid in before.values():
+            os.kill(pid, signal.SIGKILL)
+        assert wait_until(
+            lambda: all(self.stack.state.pids[name] != pid for name, pid in before.items()),
+            timeout_s=ARRIVAL_S,
+        )
+        self.wait_until_approved(*self.take_accounts(), REAL)
+
     @contextmanager
     def away(self, service: str) -> Iterator[None]:
         """Stop a service as if its machine had been cut off."""

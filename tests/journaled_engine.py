@@ -154,7 +154,7 @@ class JournaledEngine:
         memory = np.frombuffer(raw or b"\0", np.uint8)
         wire, journal, state = self._wire.record[0], self._journal[0], self.engine.state.memory[0]
         address, out = memory.ctypes.data, self._out.ctypes.data
-        begin_call_nb(wire, journal, kind, len(raw))
+        begin_call_nb(wire, journal, kind, address, len(raw))
         begin_grant_nb(wire, self.grant, METHOD_DECIDE)
         length = max(self._answer(kind, state, wire, raw, address, out), 0)
         end_call_nb(

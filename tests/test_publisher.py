@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -15,15 +16,19 @@ from server import feed
 from server.errors import UnavailableError
 from server.hotpath import layout
 from server.measurement import Measurement
+from server.publisher import Publisher, open_redis
+from server.record.pool import open_pool
 from server.security.feed_seal import FeedSeal
 from tests.control_harness import (
     Control,
     eurusd,
     play,
     put_account,
+    reset,
     stream_entries,
     wait_until,
 )
+from tests.feed_harness import give_feed_key
 
 CLOSED = admin_pb2.ChangeNote(reason="closed")
 
@@ -192,6 +197,31 @@ def test_publisher_when_redis_came_back_with_an_old_state_then_rebuilds(
         assert await parts.redis.get(feed.VERSION_KEY) == b"4"
 
     play(database_url, redis_url, tmp_path, scenario)
+
+
+def test_publisher_when_its_first_try_is_over_then_redis_holds_our_state_or_is_away(
+    database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    async def aligned_after_the_first_try(url: str) -> bool:
+        async with open_pool(database_url) as pool, open_redis(url) as client:
+            seal = FeedSeal.load(tmp_path / "keys")
+            publisher = Publisher(pool, client, seal, heartbeat_interval_ms=500)
+            running = asyncio.create_task(publisher.run())
+            async with asyncio.timeout(10):
+                await publisher.wait_for_first_try()
+            found = publisher.is_aligned
+            running.cancel()
+            with suppress(asyncio.CancelledError):
+                await running
+            return found
+
+    async def scenario() -> None:
+        assert await aligned_after_the_first_try(redis_url)
+        assert not await aligned_after_the_first_try("redis://127.0.0.1:1/0")
+
+    reset(database_url, redis_url)
+    give_feed_key(tmp_path)
+    asyncio.run(scenario())
 
 
 def test_publisher_when_quiet_then_heartbeats_prove_the_newest_version(

@@ -53,7 +53,6 @@ def _judge_quote_nb(state: Any) -> None:
     age = age_nb(work.now_ns, instrument.quote_at_ns)
     if not check_numbers_nb(decision, R_QUOTE_STALE, age <= QUOTE_STALE_NS, QUOTE_STALE_NS, age):
         return
-    work.quote_twice_ticks = twice
     if instrument.collar_ppm > 0:
         _check_collar_nb(state, R_PRICE_COLLAR, instrument.collar_ppm, twice)
     if instrument.collar_window_ppm > 0:

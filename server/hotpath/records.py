@@ -211,7 +211,6 @@ WORK: Final = packed_dtype(
     ("hold_risk_micros", _I8),
     ("hold_notional_micros", _I8),
     ("strategy_row", _I8),  # 0: none yet
-    ("quote_twice_ticks", _I8),  # twice the middle of a fresh quote; 0: none, or not needed
     ("content_digest", (_I8, (2,))),  # of what the order is about
     ("first_open", _I8),  # breaker in scope that is not closed
 )

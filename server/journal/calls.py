@@ -50,7 +50,7 @@ class CallJournal:
             method: METHOD_* of the lane.
         """
         self._is_begun = True
-        begin_call_nb(self._record, self._engine.journal[0], kind, len(request))
+        begin_call_nb(self._record, self._engine.journal[0], kind, _place_of(request), len(request))
         begin_grant_nb(self._record, grant, method)
 
     @property

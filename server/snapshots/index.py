@@ -14,6 +14,7 @@ from server.hotpath.jit import routine
 from server.hotpath.kills import KILL_KEY_WORDS
 from server.hotpath.layout import ID_WORDS, SYMBOL_WORDS
 from server.hotpath.memory import State
+from server.hotpath.order_contents import CONTENT_KEY_WORDS
 from server.hotpath.positions import EXPOSURE_KEY_WORDS, POSITION_KEY_WORDS
 from server.hotpath.rows import RESERVATION_FREE
 from server.hotpath.strategies import STRATEGY_KEY_WORDS
@@ -36,7 +37,7 @@ KEY_WORDS: Final[dict[str, int]] = {
     "idempotency": ORDER_KEY_WORDS,
     "reports": 1 + ID_WORDS,
     "strategies": STRATEGY_KEY_WORDS,
-    "contents": 3,
+    "contents": CONTENT_KEY_WORDS,
     "kills": KILL_KEY_WORDS,
 }
 

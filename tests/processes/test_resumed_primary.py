@@ -116,7 +116,7 @@ def stop_and_resume_often(folder: Path, redis_url: str, rounds: int) -> None:
 
 @pytest.mark.timeout(600)
 def test_a_primary_that_wakes_up_decides_nothing_more(tmp_path: Path, redis_url: str) -> None:
-    stop_and_resume_often(tmp_path, redis_url, 5)
+    stop_and_resume_often(tmp_path, redis_url, 2)
 
 
 @pytest.mark.campaign

@@ -1,4 +1,5 @@
 import os
+import select
 import signal
 import socket
 import sys
@@ -52,5 +53,9 @@ def _ask_and_kill(listener: socket.socket) -> int:
     # Connected while nobody may be there to accept; answered by the next process.
     with socket.create_connection(listener.getsockname(), timeout=20) as client:
         pid = int(client.recv(100))
+    # Until it is gone it may still take a connection into its grave.
+    gone = os.pidfd_open(pid)
     os.kill(pid, signal.SIGKILL)
+    select.select([gone], [], [], 20)
+    os.close(gone)
     return pid

@@ -14,7 +14,7 @@ from server.hotpath.change_kinds import MODEL
 from server.hotpath.clock import take_reading_nb
 from server.hotpath.events import same_event_nb
 from server.hotpath.intrinsics import address_reference, load_acquire, load_half, load_word
-from server.hotpath.jit import entry, i64, kernel, routine
+from server.hotpath.jit import entry, i64, kernel, part, routine
 from server.hotpath.journal.appending import call_entry_at, entry_at, padded_nb
 from server.hotpath.journal.checksum import checksum_nb
 from server.hotpath.journal.entries import (
@@ -88,7 +88,7 @@ def _same_bytes_nb(one: int, other: int, length: int) -> bool:
     return (load_word(one + tail) & mask) == (load_word(other + tail) & mask)
 
 
-@routine
+@part
 def _call_again_nb(state: Any, wire: Any, replay: Any, address: int) -> bool:
     """Answer a journaled call again; tell whether all came out as it was."""
     call = call_entry_at(address)
@@ -155,7 +155,7 @@ def _keep_again_nb(state: Any, address: int) -> bool:
     return follows and same_event_nb(state, event_id, address + ENTRY_BYTES)
 
 
-@kernel
+@part
 def _do_entry_nb(state: Any, wire: Any, replay: Any, kind: int) -> bool:
     """Do what an entry did that needs no Python; tell whether it came out as it was."""
     address = replay.at

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from server.hotpath.jit import i64, kernel, routine
+from server.hotpath.jit import kernel, part, routine
 from server.hotpath.journal.entries import (
     KIND_ACKNOWLEDGE,
     KIND_BATCH,
@@ -28,7 +28,7 @@ from server.hotpath.lane.queue import park_call_nb
 from server.hotpath.lane.replies import (
     begin_answer_nb,
     end_answer_nb,
-    refuse_nb,
+    refuse_as_found_nb,
     refuse_with_nb,
 )
 from server.hotpath.lane.stream_calls import judge_stream_nb
@@ -103,16 +103,7 @@ def _finish_unary_nb(lane: Any, wire: Any, call: Any, address: int, outcome: int
     if outcome == WAIT:
         park_call_nb(lane, address)
     elif outcome == REFUSED:
-        refuse_nb(
-            lane,
-            call,
-            wire.refusal_code,
-            wire.refusal_message,
-            wire.refusal_message_bytes,
-            wire.refusal_field,
-            wire.refusal_field_bytes,
-            i64(0),
-        )
+        refuse_as_found_nb(lane, wire, call)
     else:
         put_message_nb(call, outcome)
         end_answer_nb(call, OK)
@@ -120,13 +111,13 @@ def _finish_unary_nb(lane: Any, wire: Any, call: Any, address: int, outcome: int
         count_answer_nb(lane, call.method, call.received_ns)
 
 
-@routine
+@part
 def _judge_unary_nb(lane: Any, state: Any, wire: Any, call: Any, address: int) -> None:
     wire.may_wait = call.parked_until_ns == 0 or lane.now_ns < call.parked_until_ns
     length, received_ns = call.message_bytes, call.received_ns
     journal = journal_at(lane.journal)
     kind = _KINDS[call.method]
-    begin_call_nb(wire, journal, kind, length)
+    begin_call_nb(wire, journal, kind, call.input, length)
     begin_grant_nb(wire, connection_at(call.connection).grant, call.method)
     out = call.output + PREFIX_BYTES
     if call.method == METHOD_DECIDE:

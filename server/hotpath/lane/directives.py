@@ -19,7 +19,7 @@ from server.hotpath.lane.queue import queue_call_nb
 from server.hotpath.lane.replies import (
     begin_answer_nb,
     continue_answer_nb,
-    refuse_nb,
+    refuse_as_found_nb,
     refuse_with_nb,
 )
 from server.hotpath.lane.structs import (
@@ -90,16 +90,7 @@ def _begin_nb(lane: Any, state: Any, wire: Any, call: Any) -> bool:
     """Read what is watched; tell whether that may be."""
     # The message is read into the output: its own bytes are in the way of the account's.
     if not read_watch_nb(state, wire, call.input, call.message_bytes, call.output):
-        refuse_nb(
-            lane,
-            call,
-            wire.refusal_code,
-            wire.refusal_message,
-            wire.refusal_message_bytes,
-            wire.refusal_field,
-            wire.refusal_field_bytes,
-            i64(0),
-        )
+        refuse_as_found_nb(lane, wire, call)
         return False
     copy_bytes(call.input, call.output, i64(ID_BYTES_MAX))
     newest = engine_of(state).event_count

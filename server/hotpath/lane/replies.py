@@ -164,6 +164,21 @@ def refuse_nb(
 
 
 @routine
+def refuse_as_found_nb(lane: Any, wire: Any, call: Any) -> None:
+    """Refuse a call with what the wire has found wrong in it."""
+    refuse_nb(
+        lane,
+        call,
+        wire.refusal_code,
+        wire.refusal_message,
+        wire.refusal_message_bytes,
+        wire.refusal_field,
+        wire.refusal_field_bytes,
+        i64(0),
+    )
+
+
+@routine
 def refuse_with_nb(lane: Any, call: Any, status: int, text: int) -> None:
     """Refuse a call with one of the lane's own texts."""
     if call.answering != 0:

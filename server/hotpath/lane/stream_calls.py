@@ -84,7 +84,7 @@ def judge_stream_nb(lane: Any, state: Any, wire: Any, call: Any, address: int) -
         at = call.input + call.input_from + PREFIX_BYTES
         out = call.output + call.output_to + PREFIX_BYTES
         length = call.message_bytes
-        begin_call_nb(wire, journal_at(lane.journal), i64(KIND_STREAM), length)
+        begin_call_nb(wire, journal_at(lane.journal), i64(KIND_STREAM), at, length)
         begin_grant_nb(wire, connection_at(call.connection).grant, i64(METHOD_DECIDE_STREAM))
         if call.parked_until_ns == 0:
             limit_item_nb(wire, connection_at(call.connection).grant, lane.now_ns)

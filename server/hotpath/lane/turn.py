@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from server.hotpath.jit import routine
+from server.hotpath.jit import part
 from server.hotpath.lane.calls import judge_call_nb
 from server.hotpath.lane.queue import (
     QUEUE_HEAVY,
@@ -17,7 +17,7 @@ from server.hotpath.lane.structs import call_at, connection_at
 from server.hotpath.wire.grants import begin_grant_nb
 
 
-@routine
+@part
 def _judge_next_nb(lane: Any, state: Any, wire: Any, queue: int) -> bool:
     """Judge the oldest call of a queue; tell whether Python has an errand."""
     address = next_call_nb(lane, queue)
@@ -34,7 +34,7 @@ def _judge_next_nb(lane: Any, state: Any, wire: Any, queue: int) -> bool:
     return False
 
 
-@routine
+@part
 def judge_calls_nb(lane: Any, state: Any, wire: Any) -> bool:
     """Judge what is ready and one heavy call; tell whether Python has an errand.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from server.hotpath.jit import i64, kernel, routine
+from server.hotpath.jit import i64, kernel, part, routine
 from server.hotpath.memory import engine_of
 from server.hotpath.wire import fields as f
 from server.hotpath.wire.decision import (
@@ -37,7 +37,24 @@ from server.hotpath.wire.together import answer_together_nb
 from server.hotpath.wire.wire_record import ITEMS_MAX
 
 # Each item may be announced by two tags and two lengths.
-BATCH_BYTES_MAX: Final = ITEMS_MAX * (ANSWER_BYTES_MAX + 10)
+RESULT_BYTES_MAX: Final = ANSWER_BYTES_MAX + 10
+BATCH_BYTES_MAX: Final = ITEMS_MAX * RESULT_BYTES_MAX
+
+
+@routine
+def count_items_nb(wire: Any, address: int, length: int) -> int:
+    """Return how many items of a batch can be answered, at most ITEMS_MAX."""
+    end = address + length
+    items = i64(0)
+    while address < end and items < ITEMS_MAX:
+        number, wire_type, _, _, address = read_field_nb(
+            address, end, i64(DEPTH_MAX), wire.open_numbers
+        )
+        if address == MALFORMED:
+            break
+        if number == f.DECIDE_BATCH_REQUEST_REQUESTS and wire_type == LENGTH:
+            items += 1
+    return items
 
 
 @kernel
@@ -92,7 +109,7 @@ def _may_use_all_nb(state: Any, wire: Any, address: int, end: int) -> bool:
     return True
 
 
-@routine
+@part
 def _answer_each_nb(
     state: Any,
     wire: Any,

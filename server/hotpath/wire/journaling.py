@@ -23,10 +23,9 @@ from server.hotpath.journal.segment_room import (
 from server.hotpath.layout import ID_BYTES_MAX
 from server.hotpath.memory import engine_of
 from server.hotpath.reasons import R_FENCED, R_JOURNAL_FAILED, R_JOURNAL_FULL
-from server.hotpath.wire.batch import BATCH_BYTES_MAX
+from server.hotpath.wire.batch import RESULT_BYTES_MAX, count_items_nb
 from server.hotpath.wire.readings import begin_readings_nb
 from server.hotpath.wire.response import ANSWER_BYTES_MAX
-from server.hotpath.wire.wire_record import ITEMS_MAX
 
 # What gRPC and streams put around an answer.
 _AROUND_BYTES: Final = 64
@@ -42,7 +41,7 @@ def _reason_nb(journal: Any) -> int:
 
 
 @routine
-def begin_call_nb(wire: Any, journal: Any, kind: int, request_bytes: int) -> None:
+def begin_call_nb(wire: Any, journal: Any, kind: int, request: int, request_bytes: int) -> None:
     """Make room for a call of KIND_* and tell the wire whether it may decide."""
     begin_readings_nb(wire)
     wire.barred = 0
@@ -50,10 +49,11 @@ def begin_call_nb(wire: Any, journal: Any, kind: int, request_bytes: int) -> Non
     if journal.mode == MODE_OFF:
         return
     batch = kind == KIND_BATCH
-    readings = i64(ITEMS_MAX if batch else 1)
+    readings = i64(1)
     answer_bytes = i64(ANSWER_BYTES_MAX + _AROUND_BYTES)
     if batch:
-        answer_bytes = i64(BATCH_BYTES_MAX)
+        readings = count_items_nb(wire, request, request_bytes)
+        answer_bytes = readings * i64(RESULT_BYTES_MAX)
     elif kind == KIND_SYNC:
         answer_bytes = i64(SYNC_BYTES_MAX)
     entry_bytes = call_entry_bytes_nb(readings, request_bytes, answer_bytes, i64(ID_BYTES_MAX))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from server.hotpath.jit import i64, kernel, routine
+from server.hotpath.jit import i64, kernel, part, routine
 from server.hotpath.records import P_REQUIRED
 from server.hotpath.wire import fields as f
 from server.hotpath.wire.decision import answer_read_request_nb, refuse_malformed_nb
@@ -58,7 +58,7 @@ def _read_item_nb(state: Any, wire: Any, address: int, length: int) -> bool:
     return found and is_good
 
 
-@routine
+@part
 def _answer_item_nb(
     state: Any,
     wire: Any,

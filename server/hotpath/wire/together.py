@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from server.hotpath.intrinsics import address_of, address_reference, copy_bytes
-from server.hotpath.jit import i64, kernel, routine
+from server.hotpath.jit import i64, kernel, part, routine
 from server.hotpath.layout import packed_dtype
 from server.hotpath.memory import decision_of, engine_of, request_of, work_of
 from server.hotpath.order_flow import take_back_nb
@@ -62,7 +62,7 @@ def _decision_nb(wire: Any, item: int) -> Any:
     return decision_at(wire.decisions + item * i64(_DECISION_BYTES))
 
 
-@routine
+@part
 def _judge_item_nb(
     state: Any,
     wire: Any,
@@ -173,7 +173,7 @@ def _answer_item_nb(state: Any, wire: Any, item: int, denied: bool, out: int) ->
     return put_result_of_nb(out, i64(f.BATCH_RESULT_RESPONSE), wire.answer, answered)
 
 
-@routine
+@part
 def answer_together_nb(
     state: Any,
     wire: Any,

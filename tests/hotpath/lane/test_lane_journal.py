@@ -24,10 +24,10 @@ CALLS = ("decide", "batch", "stream", "report", "sync")
 
 
 @contextmanager
-def journaled(folder: Path) -> Iterator[Engine]:
+def journaled(folder: Path, segment_bytes: int = SEGMENT_BYTES) -> Iterator[Engine]:
     """An engine whose journal is one segment, and never gets another."""
     engine = new_engine()
-    with create_segment(folder, 1, SEGMENT_BYTES, Origin(epoch=7)) as segment:
+    with create_segment(folder, 1, segment_bytes, Origin(epoch=7)) as segment:
         _give(engine.journal, segment)
         yield engine
 
@@ -91,6 +91,18 @@ def test_a_full_journal_lets_out_exits_reports_and_old_answers_only(
         assert_barred(item.response, types.REASON_JOURNAL_FULL)
         engine.journal["reserve_bytes"] = 0
         assert _decide(port, order("b")).verdict == types.VERDICT_ALLOW
+
+
+@pytest.mark.parametrize("lane", OPENERS)
+def test_a_batch_needs_room_for_as_many_answers_as_it_has_items(lane: str, tmp_path: Path) -> None:
+    with journaled(tmp_path, 1 << 20) as engine, OPENERS[lane](engine) as port:
+        few = port.batch(*(good_request(client_order_id=f"few-{number}") for number in range(3)))
+        assert [item.response.verdict for item in few] == [types.VERDICT_ALLOW] * 3
+        many = port.batch(
+            *(good_request(client_order_id=f"many-{number}") for number in range(200))
+        )
+        for item in many:
+            assert_barred(item.response, types.REASON_JOURNAL_FULL)
 
 
 @pytest.mark.parametrize("lane", OPENERS)

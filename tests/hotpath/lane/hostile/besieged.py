@@ -115,12 +115,13 @@ class Besieged:
         self.pools: Any = np.frombuffer(memory, POOL)
         self._intake = Intake(self.engine, self.lane.wake)
         self._over = threading.Event()
-        self._beating = threading.Thread(target=self._beat, daemon=True)
+        self._beating = threading.Thread(target=self._beat_on, daemon=True)
 
     def start(self, *, within_s: float = 170) -> None:
         """Serve, with fresh state; compiles when nobody has yet."""
         self.lane.start()
         self.wait_until(lambda: self.lane.turns > 0, within_s=within_s)
+        self._beat()  # loading the lane may have taken longer than a feed stays fresh
         self._beating.start()
         self.lane.say(ready=True, serving=True)
 
@@ -168,10 +169,13 @@ class Besieged:
         assert descriptors_now() <= descriptors
 
     def _beat(self) -> None:
+        rows = changes.heartbeat_rows(_STATE_VERSION, record_away=False)
+        beat = changes.state_change(kinds.CHANGE_KIND_HEARTBEAT, "publisher", rows)
+        self._intake.put(beat.SerializeToString())
+
+    def _beat_on(self) -> None:
         while not self._over.wait(_BEAT_INTERVAL_S):
-            rows = changes.heartbeat_rows(_STATE_VERSION, record_away=False)
-            beat = changes.state_change(kinds.CHANGE_KIND_HEARTBEAT, "publisher", rows)
-            self._intake.put(beat.SerializeToString())
+            self._beat()
 
 
 class Neighbour:
