@@ -65,6 +65,8 @@ WIDE: Final = {
     "max_strategy_notional_micros": 10**18,
 }
 TIGHT: Final[tuple[dict[str, int], ...]] = (
+    # First: what others close is not taken from a strategy, so later it holds far more than this.
+    {"max_strategy_notional_micros": 600_000 * MICROS},
     {"max_position_size_ppm": 800_000},
     {"max_leverage_ppm": 1_500_000},
     {"max_correlated_exposure_ppm": 1_000_000},
@@ -73,7 +75,6 @@ TIGHT: Final[tuple[dict[str, int], ...]] = (
     {"monthly_max_drawdown_ppm": 6_000},
     {"max_notional_micros": 1_200_000 * MICROS},
     {"max_long_microlots": 6 * MICROS, "max_short_microlots": 5 * MICROS},
-    {"max_strategy_notional_micros": 600_000 * MICROS},
     {},
 )
 _BEAT_S: Final = 0.25

@@ -78,7 +78,7 @@ def test_two_routers_never_use_the_same_headroom_in_100_000_orders_each(tmp_path
                  "WEEKLY_LOSS_BUDGET", "MONTHLY_LOSS_BUDGET", "ACCOUNT_NOTIONAL", "LONG_POSITION",
                  "SHORT_POSITION", "STRATEGY_NOTIONAL", "RESERVATIONS_FULL"):  # fmt: skip
         assert counts[f"binding REASON_{name}"] > 0, name
-    for kind in ("notional", "group", "loss", "long", "short", "holds"):
+    for kind in ("notional", "group", "loss", "strategy", "long", "short", "holds"):
         assert inspection.nearest[kind] > 0.99, f"{kind} was never at its limit"
     figures = {**books.counts, **counts}
     print(f"N = 2 x {LONG:,}; nearest {inspection.nearest}; {figures}")  # noqa: T201
