@@ -184,6 +184,7 @@ class ControlDesk(Desk):
         *,
         price: float = ENTRY,
         side: int = BUY,
+        position_id: str = "",
     ) -> None:
         """Report what became of an order; it is applied."""
         self._reports += 1
@@ -191,6 +192,7 @@ class ControlDesk(Desk):
         row["account_id"], row["report_id"] = words("A"), words(f"r-{self._reports}")
         row["symbol"], row["side"] = words(self.symbol, 4), side
         row["decision_id"], row["kind"] = int(decision["sequence"]), kind
+        row["position_id"] = words(position_id)
         if lots is not None:
             row["lots"], row["price"] = lots, price
             row["present"] = REPORT_HAS_LOTS | REPORT_HAS_PRICE

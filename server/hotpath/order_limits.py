@@ -20,6 +20,7 @@ from server.hotpath.memory import (
     strategy_at,
     work_of,
 )
+from server.hotpath.positions import strategy_notional_nb
 from server.hotpath.reasons import (
     R_ACCOUNT_NOTIONAL,
     R_LONG_POSITION,
@@ -122,7 +123,8 @@ def _cap_notional_nb(state: Any) -> None:
         decision.status[R_STRATEGY_NOTIONAL] = S_NOT_APPLICABLE
     elif request_of(state).strategy_id[0] != 0:
         # Row 0, of a strategy that has none yet, holds nothing.
-        used = add_nb(state, strategy.open_notional_micros, strategy.held_notional_micros)
+        opened = strategy_notional_nb(account, strategy)
+        used = add_nb(state, opened, strategy.held_notional_micros)
         _cap_money_nb(state, R_STRATEGY_NOTIONAL, configuration.max_strategy_notional_micros, used)
 
 

@@ -121,6 +121,12 @@ def make_exposure_nb(state: Any) -> int:
 
 
 @kernel
+def strategy_notional_nb(account: Any, strategy: Any) -> int:
+    """Return what a strategy has open: at most what its account has, for others close it too."""
+    return min(strategy.open_notional_micros, account.open_notional_micros)
+
+
+@kernel
 def _give_up_nb(state: Any, row: int, strategy_row: int, part: int, whole: int) -> None:
     """Take the share part/whole of risk and notional off a position that becomes smaller."""
     position = position_at(state, row)
@@ -156,14 +162,14 @@ def _open_nb(
     position.open_risk_micros = add_latched_nb(position.open_risk_micros, risk_micros)
     position.open_notional_micros = add_latched_nb(position.open_notional_micros, notional_micros)
     account = account_at(state, position.account_row)
+    if strategy_row != 0:
+        strategy = strategy_at(state, strategy_row)
+        opened = strategy_notional_nb(account, strategy)
+        strategy.open_notional_micros = add_latched_nb(opened, notional_micros)
     account.open_risk_micros = add_latched_nb(account.open_risk_micros, risk_micros)
     account.open_notional_micros = add_latched_nb(account.open_notional_micros, notional_micros)
     exposure = exposure_at(state, position.exposure_row)
     exposure.open_notional_micros = add_latched_nb(exposure.open_notional_micros, notional_micros)
-    if strategy_row != 0:
-        strategy = strategy_at(state, strategy_row)
-        opened = add_latched_nb(strategy.open_notional_micros, notional_micros)
-        strategy.open_notional_micros = opened
 
 
 @routine

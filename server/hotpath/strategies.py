@@ -22,6 +22,7 @@ from server.hotpath.memory import (
     strategy_at,
     work_of,
 )
+from server.hotpath.positions import strategy_notional_nb
 from server.hotpath.reasons import (
     R_REPEATED_EXECUTION,
     R_STRATEGIES_FULL,
@@ -149,8 +150,7 @@ def bound_strategies_nb(state: Any, account_row: int) -> None:
     row = account.first_strategy
     while row != 0:
         strategy = strategy_at(state, row)
-        opened = min(strategy.open_notional_micros, account.open_notional_micros)
-        strategy.open_notional_micros = opened
+        strategy.open_notional_micros = strategy_notional_nb(account, strategy)
         row = strategy.next_of_account
 
 

@@ -20,6 +20,7 @@ from server.hotpath.memory import (
     account_at,
     engine_of,
     exposure_at,
+    exposures_of,
     instrument_at,
     instruments_of,
     position_at,
@@ -52,8 +53,8 @@ from server.hotpath.reservations import (
 from server.hotpath.rows import RESERVATION_HELD, RESERVATION_WORKING
 from server.hotpath.sizing import loss_per_lot_nb, notional_per_lot_nb
 from server.hotpath.strategies import bound_strategies_nb
-from server.hotpath.table import find_nb
-from server.hotpath.units import UP, cost_nb, lot_steps_nb, mul_div_nb
+from server.hotpath.table import find_nb, rows_used_nb
+from server.hotpath.units import INT64_MAX, UP, cost_nb, lot_steps_nb, mul_div_nb
 
 SIDE_BUY = 1
 
@@ -72,8 +73,19 @@ def _note_nb(
 
 
 @routine
+def _empty_exposures_nb(state: Any, account_row: int) -> None:
+    for row in range(1, rows_used_nb(exposures_of(state)) + 1):
+        exposure = exposure_at(state, row)
+        if abs(exposure.account_row) == account_row:
+            exposure.open_notional_micros = 0
+
+
+@routine
 def _empty_positions_nb(state: Any, account_row: int) -> None:
     account = account_at(state, account_row)
+    if account.open_notional_micros == INT64_MAX:
+        # So may groups be whose positions are all forgotten.
+        _empty_exposures_nb(state, account_row)
     row = account.first_position
     while row != 0:
         position = position_at(state, row)

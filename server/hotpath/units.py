@@ -20,7 +20,7 @@ DOWN: Final = 0
 UP: Final = 1
 
 GRID_TOLERANCE: Final = 1e-6
-_INT64_MAX: Final = i64(2**63 - 1)
+INT64_MAX: Final = i64(2**63 - 1)
 OFF_GRID: Final = -1
 OUT_OF_RANGE: Final = -2
 
@@ -45,12 +45,12 @@ def mul_div_nb(state: Any, a: int, b: int, c: int, rounding: int) -> int:
         state.fault = 1
         return i64(0)
     if rounding == UP and rest_sign > 0:
-        if quotient == _INT64_MAX:
+        if quotient == INT64_MAX:
             state.fault = 1
             return i64(0)
         return quotient + 1
     if rounding == DOWN and rest_sign < 0:
-        if quotient == -_INT64_MAX - 1:
+        if quotient == -INT64_MAX - 1:
             state.fault = 1
             return i64(0)
         return quotient - 1
@@ -70,8 +70,8 @@ def allowance_nb(amount: int, ppm: int) -> int:
 def share_ppm_nb(part: int, whole: int) -> int:
     """Return part / whole in ppm, rounded up and at most int64; part ≥ 0, whole > 0."""
     quotient, rest_sign, overflow = divide_product(i64(part), i64(PPM), i64(whole))
-    if overflow != 0 or quotient == _INT64_MAX:
-        return _INT64_MAX
+    if overflow != 0 or quotient == INT64_MAX:
+        return INT64_MAX
     return quotient + 1 if rest_sign > 0 else quotient
 
 
@@ -79,7 +79,7 @@ def share_ppm_nb(part: int, whole: int) -> int:
 def _saturating_nb(a: int, b: int, c: int) -> int:
     quotient, rest_sign, overflow = divide_product(i64(a), i64(b), i64(c))
     if overflow != 0:
-        return _INT64_MAX if (a > 0) == (b > 0) else -_INT64_MAX
+        return INT64_MAX if (a > 0) == (b > 0) else -INT64_MAX
     return quotient - 1 if rest_sign < 0 else quotient
 
 
@@ -102,19 +102,19 @@ def add_nb(state: Any, a: int, b: int) -> int:
 @kernel
 def add_latched_nb(total: int, part: int) -> int:
     """Add a part ≥ 0 to a sum ≥ 0; beyond int64 the sum stays the largest number (see below)."""
-    return total + part if part <= _INT64_MAX - total else _INT64_MAX
+    return total + part if part <= INT64_MAX - total else INT64_MAX
 
 
 @kernel
 def take_off_latched_nb(total: int, part: int) -> int:
     """Take a part off a sum; one that left int64 is unknown and stays the largest number."""
-    return total if total == _INT64_MAX else total - part
+    return total if total == INT64_MAX else total - part
 
 
 @kernel
 def largest_if_fault_nb(state: Any, amount: int) -> int:
     """Return an exposure that was just computed, the largest number if it left int64."""
-    return _INT64_MAX if state.fault != 0 else amount
+    return INT64_MAX if state.fault != 0 else amount
 
 
 @kernel

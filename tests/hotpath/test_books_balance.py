@@ -14,6 +14,7 @@ from server.hotpath.rows import RESERVATION_HELD, RESERVATION_WORKING
 from tests.cases import Change, Decide, World
 from tests.cases.markets import MARKETS
 from tests.cases.names import ACCOUNTS
+from tests.control_desk import CLOSE, FILL, ControlDesk
 
 SEED: Final = 20_261_121
 WORLDS: Final = 12  # every capacity, restarted or not, calm or extreme
@@ -176,3 +177,19 @@ def test_books_balance(seed: int) -> None:
             held += int(engine.state.engine[0]["reservation_in_use"])
             moved += int((engine.state.accounts.rows["open_notional_micros"] > 0).sum())
     assert min(held, moved) > 0
+
+
+def test_a_sync_empties_a_group_that_had_left_int64_and_whose_positions_are_gone() -> None:
+    desk = ControlDesk()
+    decision = desk.order(0.1)
+    desk.report(decision, FILL, 0.1, position_id="p")
+    tables = desk.engine.state
+    for table in (tables.accounts, tables.exposures):
+        table.rows["open_notional_micros"][1] = LATCHED
+    desk.report(decision, CLOSE, 0.1, position_id="p")
+    # No position leads to the group any more.
+    tables.positions.rows["exposure_row"][:] = 0
+    assert tables.exposures.rows["open_notional_micros"][1] == LATCHED
+    desk.engine.sync("A", None, desk.now_ns, [], [], desk.now_ns)
+    assert tables.accounts.rows["open_notional_micros"][1] == 0
+    assert tables.exposures.rows["open_notional_micros"][1] == 0

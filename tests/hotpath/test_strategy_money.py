@@ -183,3 +183,14 @@ def test_after_a_sync_no_strategy_has_more_open_than_its_account() -> None:
     assert held_and_open(desk, 2) == (0, 5_500)
     desk.engine.sync("A", None, desk.now_ns, [], [], desk.now_ns)
     assert held_and_open(desk, 1) == held_and_open(desk, 2) == (0, 0)
+
+
+def test_what_others_have_closed_is_open_in_no_strategy() -> None:
+    desk = new_desk()
+    desk.report(desk.order(0.3, strategy_id="grid"), FILL, 0.3)
+    desk.report(desk.order(0.3, side=SELL, strategy_id="", exits=True), FILL, 0.3)
+    # 44,000 would not fit into 50,000 beside the 33,000 that a person has closed.
+    decision = desk.order(0.4, strategy_id="grid")
+    assert decision["verdict"] == ALLOW
+    desk.report(decision, FILL, 0.4)
+    assert held_and_open(desk) == (0, 44_000)

@@ -244,8 +244,10 @@ class Controls:
         self._one_sided(case, strict)
         if case.request.strategy_id == NO_ID and configuration.max_strategy_notional_micros > 0:
             return
-        strategy = case.strategy
-        used = 0 if strategy is None else case.exact.kept(strategy.open + strategy.held)
+        strategy, used = case.strategy, 0
+        if strategy is not None:
+            opened = min(strategy.open, case.account.open_notional)
+            used = case.exact.kept(opened + strategy.held)
         limit = configuration.max_strategy_notional_micros
         self._notional(case, R_STRATEGY_NOTIONAL, limit, used)
 

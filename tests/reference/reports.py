@@ -279,13 +279,13 @@ class Reports:
                 strategy.open = max(0, strategy.open - freed_notional)
             risk = exact.mul_div(risk, opens, size, up=True)
             notional = exact.mul_div(notional, opens, size, up=True)
+        if strategy is not None and opens > 0:
+            strategy.open = _added(min(strategy.open, account.open_notional), notional)
         row.open_risk = _added(row.open_risk, risk)
         row.open_notional = _added(row.open_notional, notional)
         account.open_risk = _added(account.open_risk, risk)
         account.open_notional = _added(account.open_notional, notional)
         exposure.open = _added(exposure.open, notional)
-        if strategy is not None:
-            strategy.open = _added(strategy.open, notional)
 
     # --- Orders and money ---------------------------------------------------------------------
 

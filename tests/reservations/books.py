@@ -261,8 +261,10 @@ class Books:
         row.notional += notional
         self._use(order, risk, notional)
         # What closes is taken from the strategy of the order that closes it, as far as it is there.
+        # What others have closed is open no more: nobody has more open than all together.
         mine = f"open {order.strategy}"
-        self.uses[mine] = max(0, self.uses[mine] + notional)
+        self.uses[mine] = max(0, min(self.uses[mine], self.uses["all open"]) + notional)
+        self.uses["all open"] += notional
 
     def _use(self, order: Order, risk: int, notional: int) -> None:
         self.uses["risk"] += risk

@@ -61,7 +61,8 @@ class Inspection:
         for name in list(uses):
             if name.startswith("sent "):
                 strategy = name.removeprefix("sent ")
-                found[f"strategy {strategy}"] = uses[name] + uses[f"open {strategy}"]
+                opened = min(uses[f"open {strategy}"], uses["all open"])
+                found[f"strategy {strategy}"] = uses[name] + opened
         for symbol in books.markets:
             for side, name in _SIDES.items():
                 net = books.nets[symbol] * (1 if side == types.SIDE_BUY else -1)
