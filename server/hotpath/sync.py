@@ -30,6 +30,7 @@ from server.hotpath.memory import (
 )
 from server.hotpath.positions import (
     exposure_key_nb,
+    find_position_nb,
     make_exposure_nb,
     make_position_nb,
     move_position_nb,
@@ -185,6 +186,21 @@ def forget_flat_positions_nb(state: Any, account_row: int) -> None:
 
 
 @routine
+def _finds_position_nb(state: Any, row: int) -> bool:
+    """Tell whether what a hold belongs to is there, and let it name that.
+
+    An exit that was filled whole holds nothing any more, so its position may have been forgotten,
+    and its row may be another's.
+    """
+    held = reservation_at(state, row)
+    if held.is_exit == 0:
+        return True
+    position_key_nb(state, held.account_row, held.instrument_row, held.position_id)
+    held.position_row = find_position_nb(state)
+    return held.position_row != 0
+
+
+@routine
 def _keep_order_nb(state: Any, row: int, steps: int) -> None:
     """Make a live hold WORKING with the broker's remaining lots; what it holds scales along."""
     held = reservation_at(state, row)
@@ -218,7 +234,8 @@ def _sync_orders_nb(
         if instrument_row != 0:
             instrument = instrument_at(state, instrument_row)
             steps, _ = lot_steps_nb(given.lots, instrument.lot_mantissa, instrument.lot_scale)
-        if row != 0 and is_live_nb(reservation_at(state, row).state) and steps > 0:
+        is_live = row != 0 and is_live_nb(reservation_at(state, row).state)
+        if is_live and steps > 0 and _finds_position_nb(state, row):
             held = reservation_at(state, row)
             held.synced = stamp
             count = _note_nb(differences, count, DIFFERENCE_HOLD, row, held.left_steps, steps)

@@ -14,7 +14,7 @@ from server.hotpath.rows import RESERVATION_HELD, RESERVATION_WORKING
 from tests.cases import Change, Decide, World
 from tests.cases.markets import MARKETS
 from tests.cases.names import ACCOUNTS
-from tests.control_desk import CLOSE, FILL, ControlDesk
+from tests.control_desk import ALLOW, BUY, CLOSE, FILL, PARTIAL_FILL, SELL, ControlDesk
 
 SEED: Final = 20_261_121
 WORLDS: Final = 12  # every capacity, restarted or not, calm or extreme
@@ -193,3 +193,18 @@ def test_a_sync_empties_a_group_that_had_left_int64_and_whose_positions_are_gone
     desk.engine.sync("A", None, desk.now_ns, [], [], desk.now_ns)
     assert tables.accounts.rows["open_notional_micros"][1] == 0
     assert tables.exposures.rows["open_notional_micros"][1] == 0
+
+
+def test_a_sync_that_names_an_exit_of_a_forgotten_position_touches_no_other_position() -> None:
+    desk = ControlDesk()
+    desk.report(desk.order(0.3), FILL, 0.3, position_id="gone")
+    leaving = {"side": SELL, "exits": True, "position_id": "gone", "client_order_id": "leave"}
+    desk.report(desk.order(0.3, **leaving), PARTIAL_FILL, 0.3, side=SELL, position_id="gone")
+    desk.report(desk.order(0.2), FILL, 0.2, position_id="next")  # it takes the row that is free
+    next_position = BrokerPosition("next", desk.symbol, BUY, 0.2, 1.1, None)
+    leave = BrokerOrder("leave", desk.symbol, SELL, 0.1, 1.1)
+    desk.pass_time(seconds=1)
+    desk.engine.sync("A", None, desk.now_ns, [next_position], [leave], desk.now_ns)
+    assert not desk.engine.state.positions.rows["working_exit_steps"].any()
+    decision = desk.order(0.2, side=SELL, exits=True, position_id="next")
+    assert (decision["verdict"], decision["lot_size"]) == (ALLOW, 0.2)

@@ -93,13 +93,24 @@ class Sync:
             instrument = books.instruments[given.symbol.encode().ljust(32, b"\0")]
             parsed = lot_steps(given.lots, instrument)
             assert parsed is not None
-            if parsed[0] > 0:
+            if parsed[0] > 0 and self._finds_position(hold):
                 named.add(hold.decision_id)
                 self._keep(hold, parsed[0])
         for hold in list(books.holds.values()):
             kept = hold.decision_id in named or hold.made_at > as_of
             if hold.account is account and hold.in_use and not kept:
                 books.close_hold(hold)
+
+    @staticmethod
+    def _finds_position(hold: Hold) -> bool:
+        """An exit that was filled whole may have lost its position, or find one of that id anew."""
+        if hold.is_exit:
+            key = (hold.position.instrument, hold.position.position_id)
+            found = hold.account.positions.get(key)
+            if found is None:
+                return False
+            hold.position = found
+        return True
 
     def _keep(self, hold: Hold, steps: int) -> None:
         books, exact = self.books, self.books.exact
