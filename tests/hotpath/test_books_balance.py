@@ -198,7 +198,12 @@ def test_a_sync_empties_a_group_that_had_left_int64_and_whose_positions_are_gone
 def test_a_sync_that_names_an_exit_of_a_forgotten_position_touches_no_other_position() -> None:
     desk = ControlDesk()
     desk.report(desk.order(0.3), FILL, 0.3, position_id="gone")
-    leaving = {"side": SELL, "exits": True, "position_id": "gone", "client_order_id": "leave"}
+    leaving: dict[str, Any] = {
+        "side": SELL,
+        "exits": True,
+        "position_id": "gone",
+        "client_order_id": "leave",
+    }
     desk.report(desk.order(0.3, **leaving), PARTIAL_FILL, 0.3, side=SELL, position_id="gone")
     desk.report(desk.order(0.2), FILL, 0.2, position_id="next")  # it takes the row that is free
     next_position = BrokerPosition("next", desk.symbol, BUY, 0.2, 1.1, None)
