@@ -125,7 +125,7 @@ ORDER_CONTROLS: Final = (
     _control(
         "a strategy has a largest notional",
         _LIMITS,
-        "used = add_nb(state, strategy.open_notional_micros, strategy.held_notional_micros)",
+        "used = add_nb(state, opened, strategy.held_notional_micros)",
         f"{_CAPS}test_the_notional_of_a_strategy_is_its_own",
         "used = i64(0)",
     ),
