@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,27 +15,16 @@ from server.hotpath.layout import CHANGE_BREAKER, CHANGE_EQUITY, MICROS, SECOND_
 from server.journal.reader import read_call, read_entries
 from server.replays.replayer import Replayer
 from tests.desk import NOW_NS, SMALL, Desk
-from tests.journaled_engine import JournaledEngine, find_model
+from tests.journaled_engine import JournaledEngine, JournaledRing, find_model
 
 CAPACITY = SMALL._replace(answer_bytes=1 << 20)
-
-
-class _Ring:
-    """Takes the rows of a desk through the ring of an engine that keeps a journal."""
-
-    def __init__(self, live: JournaledEngine) -> None:
-        self._live = live
-
-    def apply(self, kind: int, version: int, rows: Any, *, deleted: bool, reading_ns: int) -> None:
-        assert not deleted
-        self._live.change(kind, "", rows.tobytes(), version, reading_ns)
 
 
 @pytest.fixture
 def live(tmp_path: Path) -> Iterator[JournaledEngine]:
     """An account with a breaker that has tripped twice."""
     with JournaledEngine(tmp_path, CAPACITY, started_at_ns=NOW_NS) as made:
-        Desk(_Ring(made), score=87.5)  # type: ignore[arg-type]
+        Desk(JournaledRing(made), score=87.5)  # type: ignore[arg-type]
         breaker = np.zeros(1, CHANGE_BREAKER)
         breaker["breaker_id"], breaker["name"] = words("7"), words("deep fall")
         breaker["account_id"], breaker["condition"] = words("A"), 1

@@ -29,22 +29,11 @@ from server.replays.restoring import restore_engine
 from server.snapshots import describe_state, load_snapshot, save_snapshot
 from tests.desk import NOW_NS, SMALL, Desk
 from tests.journal_builder import overwrite, seal_entry
-from tests.journaled_engine import JournaledEngine, find_model
+from tests.journaled_engine import JournaledEngine, JournaledRing, find_model
 
 BREAKER, EQUITY = 7, 13
 CAPACITY = SMALL._replace(answer_bytes=1 << 20)
 BROKERS_VIEW = pb.SyncAccountRequest(account_id="A")
-
-
-class _Ring:
-    """Takes the rows of a desk through the ring of an engine that keeps a journal."""
-
-    def __init__(self, live: JournaledEngine) -> None:
-        self._live = live
-
-    def apply(self, kind: int, version: int, rows: Any, *, deleted: bool, reading_ns: int) -> None:
-        assert not deleted
-        self._live.change(kind, "", rows.tobytes(), version, reading_ns)
 
 
 class _Floor:
@@ -56,7 +45,7 @@ class _Floor:
         self._mark_ns = NOW_NS
 
     def open(self, **limits: Any) -> None:
-        Desk(_Ring(self.live), score=87.5, **limits)  # type: ignore[arg-type]
+        Desk(JournaledRing(self.live), score=87.5, **limits)  # type: ignore[arg-type]
         self.put("deep fall", threshold=100_000)
 
     def put(self, name: str, **columns: Any) -> None:
