@@ -109,6 +109,8 @@ class Inspection:
             limit = self._limit_of(name)
             if use > limit and self._is_revealed(name, what):
                 self.books.counts["revealed"] += 1
+            elif use > limit and self._is_of_others(name, what):
+                self.books.counts["of others"] += 1
             elif use > limit:
                 self.books.fault(event.number, f"{name} is {use}, its limit {limit}")
             if name in concerned and limit > 0:
@@ -123,6 +125,19 @@ class Inspection:
             return False
         order = self.books.orders[what.report.client_order_id]
         return order.is_exit or what.report.kind == types.REPORT_KIND_CLOSE
+
+    def _is_of_others(self, name: str, what: Any) -> bool:
+        """Tell whether a strategy's use grew by what another opened.
+
+        What others closed stays in a strategy; of that at most what its account has open counts, so
+        it counts again, against the strategy, when somebody else opens more.
+        """
+        kind, _, strategy = name.partition(" ")
+        if kind != "strategy":
+            return False
+        if isinstance(what, Reported):
+            return self.books.orders[what.report.client_order_id].strategy != strategy
+        return isinstance(what, Decided) and what.request.strategy_id != strategy
 
     def _concerns(self, decided: Any) -> frozenset[str]:
         request = decided.request

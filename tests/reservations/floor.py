@@ -65,7 +65,8 @@ WIDE: Final = {
     "max_strategy_notional_micros": 10**18,
 }
 TIGHT: Final[tuple[dict[str, int], ...]] = (
-    # First: what others close is not taken from a strategy, so later it holds far more than this.
+    # First: what others close stays in a strategy as long as the account has as much open, so later
+    # it may hold far more than this.
     {"max_strategy_notional_micros": 600_000 * MICROS},
     {"max_position_size_ppm": 800_000},
     {"max_leverage_ppm": 1_500_000},
